@@ -1,0 +1,115 @@
+"""The root of the one error tree, and the branch that concerns bundles on disk.
+
+    SlipwayError
+    ├── UsageError              the person at the command line asked for something impossible
+    ├── BundleError             a bundle on disk cannot be trusted
+    │   ├── RepositoryMissing     the repository folder is not there
+    │   ├── BundleMissing         no such model or version
+    │   ├── ManifestInvalid       manifest.json absent, unreadable or against the schema
+    │   ├── IntegrityError        a file is missing, extra, altered or not a plain file
+    │   └── ExamFailed            the golden exam gave other answers than at export
+    ├── PublishError            a bundle could not be written
+    ├── InputError              one input cannot be turned into tensors
+    │   ├── ImageError            not a picture that can be decoded
+    │   ├── ImageTooLarge         more pixels than allowed
+    │   ├── TextEmpty             nothing left to read
+    │   └── TextTooLong           more tokens than the model takes
+    ├── training/errors.py      data, gates, recipes
+    └── service/errors.py       requests, capacity, workers
+
+Every class carries what each audience needs: `status` for HTTP, `reason` for the error body's `code`,
+the log and the metric label (one word, used everywhere), `exit_code` for the shell, and `retry_after_s`
+when trying again can help. The message names the thing and the remedy and is public: it must never
+hold a path inside the server, a traceback or an address unless `public` is overridden.
+"""
+
+from typing import ClassVar
+
+
+class SlipwayError(Exception):
+    """Base of everything Slipway raises on purpose."""
+
+    status: ClassVar[int] = 500
+    reason: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 1
+    retry_after_s: float | None = None
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    @property
+    def public(self) -> str:
+        """The text that may be shown to a remote caller."""
+        return self.message
+
+
+class UsageError(SlipwayError):
+    """A command line asked for something that cannot be done; exits with 2."""
+
+    status = 400
+    reason = "usage"
+    exit_code = 2
+
+
+class BundleError(SlipwayError):
+    """A bundle on disk cannot be served. Remote callers are told so without paths."""
+
+    status = 503
+    reason = "bundle"
+
+    @property
+    def public(self) -> str:
+        return "the model's files on the server cannot be used; its operator has the details"
+
+
+class RepositoryMissing(BundleError):
+    reason = "repository_missing"
+
+
+class BundleMissing(BundleError):
+    status = 404
+    reason = "unknown_model"
+
+
+class ManifestInvalid(BundleError):
+    reason = "manifest"
+
+
+class IntegrityError(BundleError):
+    reason = "integrity"
+
+
+class ExamFailed(BundleError):
+    reason = "exam"
+
+
+class PublishError(SlipwayError):
+    """A bundle could not be written; nothing of it is visible to readers."""
+
+    reason = "publish"
+
+
+class InputError(SlipwayError):
+    """One input cannot be turned into tensors; the caller's to mend."""
+
+    status = 400
+    reason = "bad_input"
+
+
+class ImageError(InputError):
+    status = 422
+    reason = "undecodable_image"
+
+
+class ImageTooLarge(InputError):
+    status = 413
+    reason = "image_too_large"
+
+
+class TextEmpty(InputError):
+    reason = "empty_text"
+
+
+class TextTooLong(InputError):
+    reason = "text_too_long"

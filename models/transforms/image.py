@@ -1,0 +1,102 @@
+"""Pictures: bytes → Pillow image → tensor, and tensor → PNG. Letters: C channels, H height, W width.
+
+Only JPEG, PNG and WEBP are opened: with every format of Pillow allowed, hostile files reach ten times
+the memory. Transparency is laid on white, as a page shows it. EXIF orientation is applied.
+"""
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from models.blocks import ImagePostprocessing, ImagePreprocessing
+from models.errors import ImageError, ImageTooLarge
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_PIXELS = 25_000_000
+
+_RESAMPLE = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+# Our own limit is far below Pillow's and is checked before any pixel is decoded.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """An upright picture in mode L or RGB.
+
+    Raises ImageError (not a JPEG, PNG or WEBP, or damaged) and ImageTooLarge (more than `max_pixels`).
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLarge(f"the picture has more than {max_pixels:,} pixels") from error
+    except (
+        Exception
+    ) as error:  # Pillow raises OSError, ValueError, SyntaxError, … ; the caller is told one
+        raise ImageError(f"not a picture that can be read; send {', '.join(FORMATS)}") from error
+    if image.width * image.height > max_pixels:
+        raise ImageTooLarge(
+            f"the picture has {image.width}×{image.height} pixels; at most {max_pixels:,} are allowed"
+        )
+    try:
+        image.load()
+        return _plain_mode(ImageOps.exif_transpose(image))
+    except Exception as error:  # as above: damage shows only while decoding
+        raise ImageError("the picture is damaged or cut off; send it again whole") from error
+
+
+def to_tensor(image: Image.Image, block: ImagePreprocessing) -> np.ndarray:
+    """float32 [C, H, W]: resized, then (value·scale − mean) / std per channel."""
+    mode = "L" if block.channel_order == "L" else "RGB"
+    resized = _fit(image if image.mode == mode else image.convert(mode), block)
+    pixels = np.asarray(resized, dtype=np.float32)
+    pixels = pixels[:, :, None] if mode == "L" else pixels
+    if block.channel_order == "BGR":
+        pixels = pixels[:, :, ::-1]
+    mean = np.asarray(block.mean, dtype=np.float32)
+    std = np.asarray(block.std, dtype=np.float32)
+    scaled = (pixels * np.float32(block.scale) - mean) / std
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+
+
+def to_png(pixels: np.ndarray, block: ImagePostprocessing) -> bytes:
+    """PNG bytes of float [C, H, W] in 0–1 (values outside are clipped)."""
+    levels = np.round(np.clip(pixels, 0.0, 1.0) * 255).astype(np.uint8)
+    image = Image.fromarray(levels[0] if block.channel_order == "L" else levels.transpose(1, 2, 0))
+    if block.upscale > 1:
+        size = (image.width * block.upscale, image.height * block.upscale)
+        image = image.resize(size, Image.Resampling.NEAREST)
+    out = io.BytesIO()
+    image.save(out, format="PNG")
+    return out.getvalue()
+
+
+def _plain_mode(image: Image.Image) -> Image.Image:
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode.startswith("I"):
+        # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        canvas = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Image.alpha_composite(canvas, layer).convert("RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _fit(image: Image.Image, block: ImagePreprocessing) -> Image.Image:
+    size, resample = (block.width, block.height), _RESAMPLE[block.interpolation]
+    if image.size == size:
+        return image
+    if block.fit == "crop":
+        return ImageOps.fit(image, size, resample)
+    if block.fit == "pad":
+        return ImageOps.pad(image, size, resample)
+    return image.resize(size, resample)

@@ -1,0 +1,29 @@
+"""Logits → probabilities → labelled scores."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+
+
+class LabelScore(TypedDict):
+    label: str
+    score: float
+    index: int
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """float32, over the last axis; the maximum is subtracted first so that exp cannot overflow."""
+    scaled = np.asarray(logits, dtype=np.float32) / np.float32(temperature)
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    result: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return result
+
+
+def top_k(scores: np.ndarray, labels: Sequence[str], k: int) -> list[LabelScore]:
+    """The `k` highest of one row of scores, best first; equal scores keep class order."""
+    order = np.argsort(-scores, kind="stable")[:k]
+    return [
+        LabelScore(label=labels[index], score=float(scores[index]), index=int(index))
+        for index in order
+    ]

@@ -1,0 +1,1 @@
+"""Training: from data to a published bundle. Begin with `training.pipeline`."""

@@ -1,0 +1,1 @@
+"""Readers of the data formats people have, one module each."""

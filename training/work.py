@@ -1,0 +1,122 @@
+"""The plug-in protocol of training: what one kind of work knows, and nothing that all kinds share.
+
+`training.pipeline` calls these methods in order; the stages (train, evaluate, export, verify,
+optimize, publish) are written once against them. Judging goes through `Predict` alone, so the torch
+network, the exported graph and every quantised variant are examined by the same code on the same
+rows.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic
+
+import lightning
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from models.manifest import Evaluation, ManifestDraft, TensorSpec
+from training.config import ConfigT
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+# Batched named arrays in (leading batch axis), batched named arrays out.
+Predict = Callable[[Mapping[str, Array]], Arrays]
+
+
+@dataclass
+class ExportPlan:
+    """How to turn a trained network into a graph.
+
+    `module` is in eval mode; its forward takes tensors in the order of `inputs` and returns one
+    tensor, or a tuple in the order of `outputs`. Named axes of the specs become dynamic axes.
+    """
+
+    module: torch.nn.Module
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batch_sizes: tuple[int, ...] = (1, 2, 5)
+    lengths: tuple[int, ...] = ()  # sequence lengths to verify; empty where there is no such axis
+    axis_limits: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # axis → (min, max)
+    custom_translations: Mapping[Callable[..., Any], Callable[..., Any]] | None = None
+    finish: Callable[[Path], None] | None = None  # last changes to the written graph, in place
+
+
+class Work(ABC, Generic[ConfigT]):
+    """One run's kind of work. Methods are called in the order in which they stand here."""
+
+    def __init__(self, config: ConfigT, data: Path | None) -> None:
+        self.config = config
+        self.data = data
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Read and split the data, fit the tokenizer. Raises DataError naming file and line."""
+
+    @abstractmethod
+    def data_summary(self) -> dict[str, str]:
+        """What was read, as printed after `prepare`: e.g. {"train": "1,437 images"}."""
+
+    @abstractmethod
+    def data_sha256(self) -> str:
+        """Hex digest of everything the run learned from or was judged on."""
+
+    @abstractmethod
+    def lightning_module(self) -> lightning.LightningModule:
+        """The untrained network with its loss and optimiser; seeds are already set.
+
+        It must log `train_loss` every step and `val_loss` every validation (`self.log`): the loss
+        curve, the progress line and the check for a broken run read these two names.
+        """
+
+    @abstractmethod
+    def train_loader(self) -> DataLoader[Any]: ...
+
+    @abstractmethod
+    def val_loader(self) -> DataLoader[Any]: ...
+
+    @abstractmethod
+    def export_plan(self, module: lightning.LightningModule) -> ExportPlan: ...
+
+    def calibrate(self, predict: Predict) -> None:  # noqa: ARG002
+        """Fit what is fitted after training, e.g. a temperature, on the validation split only."""
+        return
+
+    @abstractmethod
+    def evaluate(self, predict: Predict) -> tuple[Evaluation, ...]:
+        """Figures on the held-out split; the first is the main metric, with its interval."""
+
+    @abstractmethod
+    def sample_inputs(self, batch: int, length: int | None) -> Arrays:
+        """Real held-out rows where possible, the same on every call with the same arguments."""
+
+    def torch_predict(self, plan: ExportPlan) -> Predict | None:  # noqa: ARG002
+        """How to ask torch. None: call `plan.module` (right unless the graph carries state)."""
+        return None
+
+    def onnx_predict(self, graph: Path) -> Predict | None:  # noqa: ARG002
+        """How to ask the exported graph. None: one plain ONNX Runtime run."""
+        return None
+
+    def golden(self, predict: Predict) -> tuple[Arrays, Arrays]:
+        """Inputs and outputs of the golden exam, ≥ 3 items; `predict` is the ONNX graph."""
+        inputs = self.sample_inputs(3, None)
+        return inputs, predict(inputs)
+
+    @abstractmethod
+    def draft(self, module: lightning.LightningModule) -> ManifestDraft:
+        """Everything but evaluation, gates, variants and provenance, which the pipeline adds."""
+
+    @abstractmethod
+    def write_assets(self, folder: Path) -> None:
+        """Files that pre- and postprocessing need: tokenizer.json, labels.txt."""
+
+    def plots(self, folder: Path, predict: Predict) -> None:  # noqa: ARG002
+        """PNG files of this kind of work; the loss curve is drawn for all by the pipeline."""
+        return
+
+    def quantization_candidates(self) -> tuple[str, ...]:
+        """Variants worth trying, e.g. ("int8-dynamic",); () where they would do harm."""
+        return ()

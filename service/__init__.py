@@ -1,0 +1,1 @@
+"""The inference service: bundles in, HTTP out."""

@@ -1,0 +1,65 @@
+# The front door. `make help` lists the commands; continuous integration and the hooks call these very ones.
+PYTHON ?= python3
+VENV ?= .venv
+RUNTIME ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+# Address of a package index with CPU-only torch builds; empty takes the default build.
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+INSTALLED := $(VENV)/.installed-$(RUNTIME)
+SOURCES := slipway.py models service training
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test check format bench docs lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## create .venv with the runtime this machine can use (RUNTIME=cpu|gpu decides for you)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@echo "runtime: $(RUNTIME) ($(if $(filter gpu,$(RUNTIME)),an NVIDIA driver answers,no NVIDIA driver answers)); installing into $(VENV), this takes a minute or more"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one with PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
+	@# The two runtimes install the same Python package: the other one must go first.
+	@$(BIN)/pip uninstall --quiet --yes $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu) 2>/dev/null || true
+	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),train,dev]"
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+demo: install ## train four models, serve them, ask each one a question (Ctrl-C ends it)
+	@$(BIN)/python docs/examples/demo.py
+
+serve: install ## serve models/repository on http://127.0.0.1:8000
+	@$(BIN)/slipway serve
+
+test: install ## run every test
+	@$(BIN)/pytest
+
+check: install ## what every commit must pass: ruff, mypy --strict, the quick tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q -m "not slow"
+
+format: install ## let ruff format and mend the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: install ## measure the server on this machine
+	@$(BIN)/python -m benchmarks
+
+docs: install ## write the generated pages under docs/
+	@$(BIN)/python -m docs.generate
+
+lock: ## resolve the dependencies anew into constraints.txt
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/pip install --quiet --disable-pip-version-check -e ".[cpu,train,otel,dev]"
+	@build/lock/bin/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt
+	@grep '^onnxruntime==' constraints.txt | sed 's/onnxruntime/onnxruntime-gpu/' >> constraints.txt
+	@sort -f -o constraints.txt constraints.txt && rm -rf build/lock
+
+clean: ## remove what can be made again; published models stay
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

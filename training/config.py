@@ -2,7 +2,7 @@
 
 A recipe function returns a `RunConfig` (or its own subclass with more fields); the command line
 changes it through `training.settings.with_settings`, which is the only door. Precedence: the
-recipe's value, then what `--data` implies (`for_own_data`), then `--set` and the flags. Nothing is
+recipe's value, then what `--data` implies (`Recipe.own_data`), then `--set` and the flags. Nothing is
 read from the environment. Every field carries a sentence; error messages quote it.
 """
 
@@ -80,12 +80,3 @@ class RunConfig(ConfigRecord):
 
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
-
-
-def for_own_data(config: ConfigT) -> ConfigT:
-    """The same run on somebody's own data: the floor, chosen for the recipe's data, is dropped.
-
-    `gates.beats` stays: a model no better than, say, the majority class is still refused.
-    """
-    gates = config.gates.model_copy(update={"accuracy_floor": None})
-    return config.model_copy(update={"gates": gates})

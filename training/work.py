@@ -77,6 +77,10 @@ class Work(ABC, Generic[ConfigT]):
     @abstractmethod
     def val_loader(self) -> DataLoader[Any]: ...
 
+    def trainer_options(self) -> dict[str, Any]:
+        """More arguments for `lightning.Trainer`, e.g. {"val_check_interval": 200}."""
+        return {}
+
     @abstractmethod
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan: ...
 

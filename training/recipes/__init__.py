@@ -28,11 +28,15 @@ class Recipe:
     expected_time_s: int
     config: str
     work: str
+    # Settings that hold when `--data` replaces the recipe's own data; the floor was chosen for that.
+    own_data: tuple[str, ...] = ("gates.accuracy_floor=none",)
 
-    def build_config(self) -> "RunConfig":
+    def build_config(self, *, own_data: bool = False) -> "RunConfig":
         """The recipe's complete configuration, before the command line changes it."""
+        from training.settings import with_settings
+
         function: Callable[[], RunConfig] = _resolve(self.config)
-        return function()
+        return with_settings(function(), self.own_data if own_data else ())
 
     def work_class(self) -> "type[Work[Any]]":
         """The kind of work; imports torch."""

@@ -1,0 +1,89 @@
+"""What all classifiers are judged by, whatever they read: used by the classification works.
+
+Letters: N items, K classes. Logits float [N, K], labels int [N] in 0..K−1, in numpy, so that torch, the
+exported graph and its variants are judged by the same code.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import ConfidenceInterval, Evaluation
+from models.transforms.scores import softmax
+from training import metrics, plots
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The rows a classifier is judged on, and the training labels that make its baseline."""
+
+    dataset: str
+    split: str
+    labels: Array
+    training_labels: Array
+    class_names: tuple[str, ...]
+
+
+def evaluations(logits: Array, held_out: HeldOut, temperature: float) -> tuple[Evaluation, ...]:
+    """Accuracy (main; Wilson interval, majority baseline), macro-F1, calibration error, NLL."""
+    truth, predicted = held_out.labels, logits.argmax(axis=1)
+    calibrated, raw = softmax(logits, temperature), softmax(logits)
+    return (
+        figure(
+            held_out,
+            "accuracy",
+            metrics.accuracy(truth, predicted),
+            interval=metrics.wilson_interval(int((truth == predicted).sum()), len(truth)),
+            baselines={"majority": metrics.majority_accuracy(held_out.training_labels, truth)},
+        ),
+        figure(held_out, "macro-f1", metrics.macro_f1(truth, predicted, len(held_out.class_names))),
+        figure(
+            held_out,
+            "calibration-error",
+            metrics.expected_calibration_error(calibrated, truth),
+            higher_is_better=False,
+            baselines={"uncalibrated": metrics.expected_calibration_error(raw, truth)},
+        ),
+        figure(
+            held_out,
+            "negative-log-likelihood",
+            metrics.negative_log_likelihood(logits, truth, temperature),
+            higher_is_better=False,
+            baselines={"uncalibrated": metrics.negative_log_likelihood(logits, truth)},
+        ),
+    )
+
+
+def figure(
+    held_out: HeldOut,
+    metric: str,
+    value: float,
+    *,
+    higher_is_better: bool = True,
+    interval: ConfidenceInterval | None = None,
+    baselines: dict[str, float] | None = None,
+) -> Evaluation:
+    """One Evaluation of the held-out rows."""
+    return Evaluation(
+        dataset=held_out.dataset,
+        split=held_out.split,
+        metric=metric,
+        value=value,
+        higher_is_better=higher_is_better,
+        interval=interval,
+        samples=len(held_out.labels),
+        baselines=baselines or {},
+    )
+
+
+def draw(folder: Path, logits: Array, held_out: HeldOut, temperature: float) -> None:
+    """confusion.png and reliability.png in `folder`."""
+    table = metrics.confusion(held_out.labels, logits.argmax(axis=1), len(held_out.class_names))
+    plots.confusion_matrix(folder / "confusion.png", table, held_out.class_names)
+    probabilities = np.asarray(softmax(logits, temperature))
+    plots.reliability_diagram(folder / "reliability.png", probabilities, held_out.labels)

@@ -1,0 +1,132 @@
+"""Service's branch of the error tree: what can happen to a request, to a worker and to a start.
+
+    SlipwayError (models/errors.py)
+    ├── RequestError            the caller's to mend
+    │   ├── BadJson               the body is not the JSON that the endpoint takes
+    │   ├── BadRequest            well-formed, but against the endpoint's rules
+    │   ├── UnknownModel          no such model or version is served
+    │   ├── NotFound              no such path
+    │   ├── MethodNotAllowed      the path exists, not with this method
+    │   ├── BodyTooLarge          more bytes than allowed
+    │   ├── UnsupportedMedia      a content type or encoding that the endpoint does not take
+    │   └── InputRefused          the model's graph refused the values (an id out of range …)
+    ├── Unavailable             try again, here or at another replica
+    │   ├── QueueFull             the bounded queue is full; Retry-After says when it will not be
+    │   ├── NotReady              the model is still loading or has failed its exam
+    │   ├── WorkerLost            the worker died while it held the request
+    │   └── ShuttingDown          the server is ending
+    ├── DeadlineExceeded        the request's time was over before its answer
+    ├── Cancelled               the caller left; counted, never sent
+    ├── InferenceFailed         the model failed on this item; ours
+    └── StartError              the server could not start
+
+`reason` is the one word shared by error bodies, logs and the `reason` label of counters.
+"""
+
+from models.errors import SlipwayError
+
+
+class RequestError(SlipwayError):
+    """The caller's mistake."""
+
+    status = 400
+    reason = "bad_request"
+
+
+class BadJson(RequestError):
+    reason = "bad_json"
+
+
+class BadRequest(RequestError):
+    reason = "bad_request"
+
+
+class UnknownModel(RequestError):
+    status = 404
+    reason = "unknown_model"
+
+
+class NotFound(RequestError):
+    status = 404
+    reason = "not_found"
+
+
+class MethodNotAllowed(RequestError):
+    status = 405
+    reason = "method_not_allowed"
+
+
+class BodyTooLarge(RequestError):
+    status = 413
+    reason = "body_too_large"
+
+
+class UnsupportedMedia(RequestError):
+    status = 415
+    reason = "unsupported_media_type"
+
+
+class InputRefused(RequestError):
+    status = 422
+    reason = "input_refused"
+
+
+class Unavailable(SlipwayError):
+    """Nothing is wrong with the request; the same one may succeed later or elsewhere."""
+
+    status = 503
+    reason = "unavailable"
+
+    def __init__(self, message: str, retry_after_s: float | None = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Unavailable):
+    reason = "queue_full"
+
+
+class NotReady(Unavailable):
+    reason = "not_ready"
+
+
+class WorkerLost(Unavailable):
+    reason = "worker_lost"
+
+
+class ShuttingDown(Unavailable):
+    reason = "shutting_down"
+
+
+class DeadlineExceeded(SlipwayError):
+    status = 504
+    reason = "deadline"
+
+
+class Cancelled(SlipwayError):
+    """499 is nginx's number for a closed request; it appears in logs and counters only."""
+
+    status = 499
+    reason = "cancelled"
+
+
+class InferenceFailed(SlipwayError):
+    """The runtime failed on an input that it should have taken. `detail` is for the log alone."""
+
+    reason = "inference_failed"
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class StartError(SlipwayError):
+    """The server could not start; printed as one line, exit 1."""
+
+    reason = "start"
+
+
+BY_REASON: dict[str, type[SlipwayError]] = {
+    kind.reason: kind for kind in (InputRefused, InferenceFailed, NotReady, UnknownModel)
+}
+"""Errors that a worker may report across the channel, found again by their reason."""

@@ -1,0 +1,14 @@
+"""Routes, one module a family; each offers `router`. The order is the order of `/docs`.
+
+A module that is named here and cannot be imported stops the start: half a server is worse than none.
+"""
+
+from importlib import import_module
+
+from fastapi import APIRouter
+
+_MODULES: tuple[str, ...] = ("health", "metadata", "infer")
+
+
+def routers() -> list[APIRouter]:
+    return [import_module(f"{__name__}.{module}").router for module in _MODULES]

@@ -1,0 +1,127 @@
+"""Every knob of the server, read once at start. Order: command line > environment > default.
+
+The environment name of a field is its name in capitals behind `SLIPWAY_`. Nothing else in the service
+reads the environment. A bad value stops the start with key, value and what was expected.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from models.catalog import default_repository
+from models.errors import UsageError
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SLIPWAY_", frozen=True, extra="forbid")
+
+    repository: Path = Field(
+        default_factory=default_repository, description="folder of <name>/<version>/ bundles"
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="address to listen on; 0.0.0.0 opens the server to the network",
+    )
+    port: int = Field(
+        default=8000, ge=0, le=65_535, description="TCP port; 0 takes a free one and prints it"
+    )
+    workers: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="inference workers; 0 takes one per usable core, at most 4. More workers run more "
+        "batches at once, each with fewer threads",
+    )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="cores to plan for; 0 reads the container's CPU quota and the process's affinity",
+    )
+    isolation: Literal["process", "none"] = Field(
+        default="process",
+        description="process: models run in worker processes that can be killed and restarted; none: in "
+        "the server's own process, smaller, but a crash in native code takes the server down",
+    )
+    provider: Literal["cpu", "cuda", "tensorrt"] = Field(
+        default="cpu",
+        description="where ONNX Runtime computes; an absent one is an error, never cpu",
+    )
+    model: Names = Field(
+        default=(),
+        description="serve only these models, and be ready only when all of them are (repeatable; "
+        "in the environment separated by commas); default: every model in the repository",
+    )
+    versions: int = Field(
+        default=1, ge=1, le=100, description="newest sound versions of each model to serve"
+    )
+    allow_failed_gate: Names = Field(
+        default=(), description="serve this model although its quality gate failed (repeatable)"
+    )
+    max_batch_size: int = Field(
+        default=0, ge=0, le=65_536, description="items in one run; 0 takes each bundle's own"
+    )
+    max_queue_delay_microseconds: int = Field(
+        default=-1,
+        ge=-1,
+        le=1_000_000,
+        description="how long a batch may wait for company; -1 takes each bundle's own (0: never)",
+    )
+    max_queue_size: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="items that may wait per model before new ones get 503; 0 derives it from batch "
+        "size and workers",
+    )
+    max_body_bytes: int = Field(
+        default=64 << 20, ge=1024, le=4 << 30, description="largest request body, in bytes received"
+    )
+    request_timeout_s: float = Field(
+        default=30.0, gt=0, le=3600, description="a request without its own deadline gets this one"
+    )
+    grace_s: int = Field(
+        default=30, ge=1, le=3600, description="after SIGTERM, time to finish accepted requests"
+    )
+    keep_alive_s: int = Field(
+        default=65, ge=1, le=3600, description="idle connections are closed after this long"
+    )
+    access_log: bool = Field(default=True, description="one JSON line per request on stdout")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severity written to stderr"
+    )
+
+    @field_validator("model", "allow_failed_gate", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from what the command line gave (None: not given), the environment and the defaults.
+
+    Raises UsageError naming the key, the value and what was expected.
+    """
+    try:
+        return Settings(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = str(first["loc"][0]) if first["loc"] else "settings"
+        where = (
+            f"--{key.replace('_', '-')}" if given.get(key) is not None else f"SLIPWAY_{key.upper()}"
+        )
+        raise UsageError(
+            f"{where}={first['input']!r}: {_expectation(key, first['msg'])}"
+        ) from error
+
+
+def _expectation(key: str, message: str) -> str:
+    field = Settings.model_fields.get(key)
+    meaning = f" ({field.description})" if field is not None else ""
+    return message[0].lower() + message[1:] + meaning

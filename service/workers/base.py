@@ -1,0 +1,75 @@
+"""The interface between the front end and whatever runs models.
+
+Arrays carry their batch axis here. An implementation never blocks the event loop.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from models.bundle import Bundle
+
+if TYPE_CHECKING:
+    from service.generation.request import GenerationEvent, GenerationRequest
+
+Arrays = dict[str, np.ndarray]
+
+
+class ModelKey(NamedTuple):
+    """A published version; its text form is what logs show."""
+
+    name: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What loading a bundle found. `exam_difference`: largest absolute difference to the golden answers,
+    None for a bundle without an exam."""
+
+    seconds: float
+    exam_difference: float | None
+    provider: str
+    threads: int
+    details: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Outputs with batch axis, and the time the graph itself took."""
+
+    outputs: Arrays
+    infer_s: float
+
+
+class WorkerPool(Protocol):
+    """Hosts models. `size` workers run that many batches at once."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def is_healthy(self) -> bool:
+        """False while no worker can run anything."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def load(self, bundle: Bundle) -> LoadReport:
+        """Load on the workers and replay the golden exam there. Raises BundleError (ExamFailed …)."""
+
+    async def unload(self, key: ModelKey) -> None: ...
+
+    async def run(self, key: ModelKey, inputs: Arrays) -> RunResult:
+        """Raises InputRefused, InferenceFailed, WorkerLost or NotReady."""
+
+    def generate(
+        self, key: ModelKey, request: "GenerationRequest"
+    ) -> "AsyncIterator[GenerationEvent]":
+        """Events until one carries a finish reason; closing the iterator cancels the work."""

@@ -39,9 +39,7 @@ class Golden:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 arrays = {key: _from_plain(archive[key]) for key in archive.files}
-        except (
-            Exception
-        ) as error:  # zipfile, zlib and numpy raise many kinds; the loader is told one
+        except Exception as error:  # zipfile, zlib, numpy: many kinds become one
             raise IntegrityError("golden.npz cannot be read") from error
         inputs = {
             key.removeprefix(_INPUT): v for key, v in arrays.items() if key.startswith(_INPUT)

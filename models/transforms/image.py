@@ -37,9 +37,7 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLarge(f"the picture has more than {max_pixels:,} pixels") from error
-    except (
-        Exception
-    ) as error:  # Pillow raises OSError, ValueError, SyntaxError, … ; the caller is told one
+    except Exception as error:  # OSError, ValueError, SyntaxError, …: the caller is told one
         raise ImageError(f"not a picture that can be read; send {', '.join(FORMATS)}") from error
     if image.width * image.height > max_pixels:
         raise ImageTooLarge(

@@ -15,7 +15,7 @@ from typing import Any, Literal, cast, get_args
 
 import orjson
 
-from service.generation.errors import GenerationInvalid
+from service.errors import BadRequest
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
@@ -50,7 +50,7 @@ class SamplingParams:
         _require_number("temperature", self.temperature, 0.0, MAX_TEMPERATURE)
         _require_number("top_p", self.top_p, 0.0, 1.0)
         if self.top_p == 0.0:
-            raise GenerationInvalid("top_p must be above 0 and at most 1")
+            raise BadRequest("top_p must be above 0 and at most 1")
         _require_int("top_k", self.top_k, 0, MAX_TOKEN_ID)
         if self.seed is not None:
             _require_int("seed", self.seed, -(2**63), 2**63 - 1)
@@ -60,7 +60,7 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A prompt as token ids and how to continue it. Raises GenerationInvalid when out of bounds."""
+    """A prompt as token ids and how to continue it. Raises BadRequest when out of bounds."""
 
     prompt_ids: tuple[int, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
@@ -73,7 +73,7 @@ class GenerationRequest:
 
     @classmethod
     def from_json(cls, data: bytes) -> GenerationRequest:
-        """Parse strictly: unknown keys, wrong types and values out of bounds raise GenerationInvalid."""
+        """Parse strictly: unknown keys, wrong types and values out of bounds raise BadRequest."""
         document = _object(data, cls)
         sampling = document.get("sampling", {})
         _require_keys("sampling", sampling, SamplingParams)
@@ -118,7 +118,7 @@ class GenerationEvent:
         document = _object(data, cls)
         reason = document.get("finish_reason")
         if reason is not None and reason not in get_args(FinishReason):
-            raise GenerationInvalid(f"finish_reason {reason!r} is unknown")
+            raise BadRequest(f"finish_reason {reason!r} is unknown")
         ids = _tuple("token_ids", document.get("token_ids", []))
         _require_ids("token_ids", ids, 0, MAX_TOKENS)
         return cls(
@@ -147,7 +147,7 @@ def _logprobs(entry: object) -> TokenLogprobs:
 
 def _pair(value: object) -> tuple[Any, Any]:
     if not isinstance(value, list) or len(value) != 2:
-        raise GenerationInvalid("logprobs.top must hold [token id, log-probability] pairs")
+        raise BadRequest("logprobs.top must hold [token id, log-probability] pairs")
     return value[0], value[1]
 
 
@@ -155,44 +155,44 @@ def _object(data: bytes, kind: type) -> Mapping[str, Any]:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise GenerationInvalid(f"the message is not JSON: {error}") from error
+        raise BadRequest(f"the message is not JSON: {error}") from error
     _require_keys("the message", document, kind)
     return cast(Mapping[str, Any], document)
 
 
 def _require_keys(name: str, value: object, kind: type) -> None:
     if not isinstance(value, dict):
-        raise GenerationInvalid(f"{name} must be an object")
+        raise BadRequest(f"{name} must be an object")
     unknown = value.keys() - {entry.name for entry in fields(kind)}
     if unknown:
-        raise GenerationInvalid(f"{name} has an unknown key {min(unknown)!r}")
+        raise BadRequest(f"{name} has an unknown key {min(unknown)!r}")
 
 
 def _tuple(name: str, value: object) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise GenerationInvalid(f"{name} must be a list")
+        raise BadRequest(f"{name} must be a list")
     return tuple(value)
 
 
 def _optional_text(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise GenerationInvalid(f"{name} must be text")
+        raise BadRequest(f"{name} must be text")
     return value
 
 
 def _require_int(name: str, value: object, low: int, high: int) -> None:
     # `type(…) is int`: True is an int to isinstance, and nobody means it as a count.
     if type(value) is not int or not low <= value <= high:
-        raise GenerationInvalid(f"{name} must be an integer from {low} to {high}")
+        raise BadRequest(f"{name} must be an integer from {low} to {high}")
 
 
 def _require_number(name: str, value: object, low: float, high: float) -> None:
     if type(value) not in (int, float) or not low <= cast(float, value) <= high:
-        raise GenerationInvalid(f"{name} must be a number from {low:g} to {high:g}")
+        raise BadRequest(f"{name} must be a number from {low:g} to {high:g}")
 
 
 def _require_ids(name: str, ids: object, shortest: int, longest: int) -> None:
     if not isinstance(ids, tuple) or not shortest <= len(ids) <= longest:
-        raise GenerationInvalid(f"{name} must hold {shortest} to {longest} token ids")
+        raise BadRequest(f"{name} must hold {shortest} to {longest} token ids")
     if not all(type(token) is int and 0 <= token <= MAX_TOKEN_ID for token in ids):
-        raise GenerationInvalid(f"{name} must hold integers from 0 to {MAX_TOKEN_ID}")
+        raise BadRequest(f"{name} must hold integers from 0 to {MAX_TOKEN_ID}")

@@ -74,6 +74,9 @@ class RunConfig(ConfigRecord):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where to train; auto takes CUDA where it answers"
     )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="arithmetic of the training loop; weights stay fp32"
+    )
     optim: OptimConfig = OptimConfig()
     gates: GateConfig = GateConfig()
     batching: Batching = Field(default=Batching(), description="hints to the server's batcher")

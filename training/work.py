@@ -7,7 +7,7 @@ rows.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
@@ -122,5 +122,9 @@ class Work(ABC, Generic[ConfigT]):
         return
 
     def quantization_candidates(self) -> tuple[str, ...]:
-        """Variants worth trying, e.g. ("int8-dynamic",); () where they would do harm."""
+        """Variants worth trying (`training.quantize`); () where they would do harm."""
+        return ()
+
+    def calibration_inputs(self) -> Iterable[Arrays]:
+        """Batches of validation rows from which "int8-static" learns the ranges of values."""
         return ()

@@ -1,0 +1,125 @@
+"""The model card, card.md: what a person should know before using the model.
+
+Made from the manifest's own record, so it cannot say anything the manifest does not; written before
+publication, because the card itself is one of the files whose checksum is published.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from models.manifest import ManifestDraft, TensorSpec
+from training.report import evaluation_row, figure, human_bytes
+
+
+def render(draft: ManifestDraft, data: dict[str, str], pictures: Sequence[str]) -> str:
+    """Markdown. `data` is the work's summary, `pictures` are files below the bundle."""
+    sections = [
+        f"# {draft.name}\n\n{draft.description}".rstrip(),
+        "## What it is\n\n" + _facts(draft),
+        "## Data\n\n" + _table(("part", "content"), data.items()),
+        "## Figures\n\n" + _evaluation(draft),
+        "## Gates\n\n" + _gates(draft),
+        "## Variants\n\n" + _variants(draft),
+        "## Limits\n\n" + _limits(draft),
+        "## Where it comes from\n\n" + _provenance(draft),
+    ]
+    if pictures:
+        sections.append("## Plots\n\n" + "\n\n".join(f"![{name}]({name})" for name in pictures))
+    return "\n\n".join(sections) + "\n"
+
+
+def _facts(draft: ManifestDraft) -> str:
+    rows = [
+        ("task", draft.task),
+        ("inputs", "; ".join(_tensor(spec) for spec in draft.inputs)),
+        ("outputs", "; ".join(_tensor(spec) for spec in draft.outputs)),
+        ("preprocessing", draft.preprocessing.kind),
+        ("postprocessing", draft.postprocessing.kind),
+        ("precision", draft.precision),
+        ("temperature", figure(draft.temperature)),
+        ("largest batch", str(draft.batching.max_batch_size)),
+    ]
+    return _table(("", ""), rows)
+
+
+def _evaluation(draft: ManifestDraft) -> str:
+    head = ("metric", "value", "95 % interval", "items", "split", "baselines")
+    return _table(head, (evaluation_row(row) for row in draft.evaluation))
+
+
+def _gates(draft: ManifestDraft) -> str:
+    rows = [
+        (
+            gate.name,
+            figure(gate.measured),
+            f"{gate.comparison} {figure(gate.limit)}",
+            "passed" if gate.passed else "failed",
+        )
+        for gate in draft.gates
+    ]
+    return _table(("gate", "measured", "limit", "verdict"), rows)
+
+
+def _variants(draft: ManifestDraft) -> str:
+    if not draft.variants:
+        return f"None beside {draft.precision}."
+    rows = [
+        (
+            variant.precision,
+            human_bytes(variant.size_bytes),
+            f"{variant.accuracy_delta:+.4f}",
+            figure(variant.max_difference),
+            ", ".join(f"{size}: {ms:.2f} ms" for size, ms in variant.latency_ms.items()),
+        )
+        for variant in draft.variants
+    ]
+    table = _table(("precision", "size", "Δ metric", "max |Δ output|", "median by batch"), rows)
+    return f"{table}\n\nMeasured on {draft.variants[0].hardware}."
+
+
+def _limits(draft: ManifestDraft) -> str:
+    main = draft.evaluation[0] if draft.evaluation else None
+    lines = []
+    if main is not None:
+        lines.append(
+            f"- The figures hold for {main.dataset} ({main.split}, {main.samples:,} items) and data "
+            "drawn like it; nothing was measured on other data."
+        )
+    lines.append("- It answers every input, also those unlike anything it was trained on.")
+    if draft.postprocessing.kind == "classification":
+        lines.append("- It knows only its own classes and always names one of them.")
+    return "\n".join(lines)
+
+
+def _provenance(draft: ManifestDraft) -> str:
+    origin = draft.provenance
+    if origin is None:
+        return "Unknown."
+    versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
+    rows = [
+        ("recipe", origin.recipe),
+        ("seed", str(origin.seed)),
+        ("data sha256", origin.data_sha256),
+        ("commit", origin.git_commit or "unknown"),
+        ("training time", f"{origin.duration_s:.1f} s"),
+        ("versions", versions),
+    ]
+    settings = "\n".join(f"{key} = {value}" for key, value in _flat(origin.config))
+    return f"{_table(('', ''), rows)}\n\n```\n{settings}\n```"
+
+
+def _flat(config: dict[str, object], prefix: str = "") -> Iterable[tuple[str, object]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _tensor(spec: TensorSpec) -> str:
+    return f"`{spec.name}` {spec.dtype.value} [{', '.join(str(axis) for axis in spec.shape)}]"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,121 @@
+"""`slipway train` and `slipway recipes`. Importing this module imports neither torch nor a recipe."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.catalog import default_repository
+from training import recipes
+
+_TRAIN_EPILOG = """\
+examples:
+  slipway train digits                                   the recipe as it is
+  slipway train digits --name fruit --data photos.tar.gz --epochs 20
+  slipway train digits --set optim.learning_rate=0.002 --set width=48
+  slipway train digits --resume                          go on after Ctrl-C
+
+`slipway train RECIPE --list-settings` prints every key that --set takes.
+"""
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `train` and `recipes` to the command line."""
+    _add_train(commands)
+    parser = commands.add_parser(
+        "recipes",
+        help="list what can be trained",
+        description="List every recipe: name, modality, expected time, the data it needs, summary.",
+    )
+    parser.set_defaults(handler=_list_recipes)
+
+
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a model, check it and publish it",
+        description="Train a model by a recipe, evaluate it, export it to ONNX, verify the export, "
+        "try quantised variants and publish the bundle. A failed gate publishes nothing.",
+        epilog=_TRAIN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("recipe", metavar="RECIPE", help="one of `slipway recipes`")
+    add("--data", type=Path, metavar="PATH", help="your own data instead of the recipe's")
+    add("--name", help="the model's name in the repository (default: the recipe's name)")
+    add("--epochs", help="passes over the training data")
+    add("--device", metavar="auto|cpu|cuda", help="where to train (default: auto)")
+    add("--seed", help="seed of weights, shuffling and splits (default: 0)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="change one setting; may be repeated",
+    )
+    add(
+        "--repository",
+        type=Path,
+        default=default_repository(),
+        metavar="DIR",
+        help="where to publish (default: %(default)s)",
+    )
+    add(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="checkpoints (default: runs)"
+    )
+    add("--resume", action="store_true", help="go on with the interrupted run of this name")
+    add("--list-settings", action="store_true", help="print the recipe's settings and leave")
+    parser.set_defaults(handler=_train)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    recipe = recipes.get(arguments.recipe)
+    if arguments.list_settings:
+        return _list_settings(recipe)
+    from training.pipeline import Request, run
+    from training.report import Reporter
+
+    flags = {key: getattr(arguments, key) for key in ("name", "epochs", "device", "seed")}
+    given = [f"{key}={value}" for key, value in flags.items() if value is not None]
+    request = Request(
+        recipe=recipe.name,
+        data=arguments.data,
+        settings=(*given, *arguments.settings),
+        repository=arguments.repository,
+        runs=arguments.runs,
+        resume=arguments.resume,
+    )
+    run(request, Reporter())
+    return 0
+
+
+def _list_settings(recipe: recipes.Recipe) -> int:
+    from training.settings import expected, settable
+
+    config = recipe.build_config()
+    values = config.model_dump()
+    rows = []
+    for key, field in settable(type(config)):
+        value: object = values
+        for part in key.split("."):
+            value = value[part] if isinstance(value, dict) else value
+        rows.append((f"{key}={value}", expected(field), field.description or ""))
+    _print_aligned(rows)
+    return 0
+
+
+def _list_recipes(_: argparse.Namespace) -> int:
+    rows = [("NAME", "MODALITY", "TIME", "SUMMARY", "DATA")]
+    for recipe in recipes.known():
+        time = f"{recipe.expected_time_s} s"
+        rows.append((recipe.name, recipe.modality, time, recipe.summary, recipe.data))
+    _print_aligned(rows)
+    print("\ntimes are for 2 CPU cores; train one with `slipway train NAME`")
+    return 0
+
+
+def _print_aligned(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())

@@ -1,0 +1,96 @@
+"""Stage 6, publish: golden exam, assets, plots and card join the graph; then the bundle goes out whole.
+
+Atomicity and version numbers are `models.publish`'s business. What is written here lies in the run's
+own folder until then, where no reader looks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.bundle import Bundle
+from models.golden import Golden
+from models.manifest import GOLDEN_FILE, Evaluation, Gate, ManifestDraft, Variant
+from models.publish import publish as publish_bundle
+from training import plots
+from training.card import render
+from training.predict import onnx_predict
+from training.provenance import provenance
+from training.report import Reporter, human_bytes, shown
+from training.train import Trained
+from training.work import Predict, Work
+
+_HOW_TO_ASK = {
+    "image-classification": "some.png",
+    "text-classification": '"some text"',
+    "text-generation": '"def "',
+    "image-generation": "LABEL",
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the stages before found out, for the manifest."""
+
+    evaluation: tuple[Evaluation, ...]
+    gates: tuple[Gate, ...]
+    variants: tuple[Variant, ...]
+
+
+def publish(
+    work: Work[Any],
+    trained: Trained,
+    findings: Findings,
+    graph: Path,
+    repository: Path,
+    report: Reporter,
+) -> Bundle:
+    """Complete the folder that holds `graph` and publish it. Raises PublishError."""
+    staged = graph.parent
+    ask = work.onnx_predict(graph) or onnx_predict(graph)
+    draft = _draft(work, trained, findings)
+    write_golden(work, draft, ask, staged / GOLDEN_FILE)
+    work.write_assets(staged)
+    pictures = _draw(work, trained, ask, staged)
+    (staged / "card.md").write_text(render(draft, work.data_summary(), pictures))
+    bundle = publish_bundle(repository, draft, staged)
+    _tell(bundle, repository, report)
+    return bundle
+
+
+def write_golden(work: Work[Any], draft: ManifestDraft, ask: Predict, target: Path) -> None:
+    """Write the exam and sit it once: an exam its own model fails must never be published."""
+    inputs, outputs = work.golden(ask)
+    golden = Golden(inputs, outputs)
+    golden.save(target)
+    again = Golden.from_bytes(target.read_bytes())
+    again.compare(work.golden(ask)[1], draft.tolerance)
+
+
+def _draft(work: Work[Any], trained: Trained, findings: Findings) -> ManifestDraft:
+    return work.draft(trained.module).model_copy(
+        update={
+            "evaluation": findings.evaluation,
+            "gates": findings.gates,
+            "variants": findings.variants,
+            "provenance": provenance(work.config, work.data_sha256(), trained.duration_s),
+        }
+    )
+
+
+def _draw(work: Work[Any], trained: Trained, ask: Predict, staged: Path) -> Sequence[str]:
+    folder = staged / "plots"
+    folder.mkdir()
+    plots.loss_curve(folder / "loss.png", trained.history)
+    work.plots(folder, ask)
+    return sorted(f"plots/{picture.name}" for picture in folder.iterdir())
+
+
+def _tell(bundle: Bundle, repository: Path, report: Reporter) -> None:
+    size = human_bytes(sum(entry.size_bytes for entry in bundle.manifest.files.values()))
+    report.line(f"published {bundle.name} version {bundle.version} ({size}): {shown(bundle.path)}")
+    at = "" if shown(repository) == "models/repository" else f" --repository {shown(repository)}"
+    question = _HOW_TO_ASK.get(bundle.manifest.task, "INPUT")
+    report.line(f"ask it:   slipway predict {bundle.name} {question}{at}")
+    report.line(f"serve it: slipway serve{at}")

@@ -1,0 +1,122 @@
+"""What a run says while it works: stage headings, aligned tables, short lines.
+
+The stages hand figures to a Reporter and never print themselves. On a terminal it is coloured and holds
+one progress bar; elsewhere it is plain text without control characters, fit for a log file.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from models.manifest import Evaluation, Gate
+
+_LOG_WIDTH = 120  # columns when nobody's terminal says how wide it is
+
+
+class Reporter:
+    """Prints to `console`; by default to standard output."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or _standard_console()
+        self._began_s = time.monotonic()
+
+    @property
+    def is_live(self) -> bool:
+        """True on a terminal, where a moving progress bar makes sense."""
+        return self.console.is_terminal
+
+    def stage(self, name: str, detail: str = "") -> None:
+        """A heading with the seconds since the run began."""
+        elapsed_s = time.monotonic() - self._began_s
+        self.console.print(
+            f"\n[bold]{escape(name)}[/bold]  [dim]{elapsed_s:.1f} s[/dim]  {escape(detail)}".rstrip(),
+            highlight=False,
+        )
+
+    def line(self, text: str) -> None:
+        self.console.print(f"  {escape(text)}", highlight=False, soft_wrap=True)
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """An aligned table; columns that hold numbers only are right-aligned."""
+        cells = [[str(cell) for cell in row] for row in rows]
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for index, title in enumerate(head):
+            numeric = all(_is_figure(row[index]) for row in cells)
+            table.add_column(title, justify="right" if numeric else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*(escape(cell) for cell in row))
+        from rich.padding import Padding
+
+        self.console.print(Padding(table, (0, 0, 0, 2)), highlight=False)
+
+    def evaluations(self, evaluations: Iterable[Evaluation]) -> None:
+        self.table(
+            ("metric", "value", "95 % interval", "n", "split", "baselines"),
+            (evaluation_row(evaluation) for evaluation in evaluations),
+        )
+
+    def gates(self, gates: Iterable[Gate]) -> None:
+        self.table(
+            ("gate", "measured", "limit", "verdict"),
+            (
+                (
+                    gate.name,
+                    figure(gate.measured),
+                    f"{gate.comparison} {figure(gate.limit)}",
+                    "passed" if gate.passed else "FAILED",
+                )
+                for gate in gates
+            ),
+        )
+
+
+def evaluation_row(evaluation: Evaluation) -> tuple[str, ...]:
+    """One Evaluation as table cells; the model card uses the same."""
+    interval = evaluation.interval
+    baselines = (f"{name} {figure(value)}" for name, value in evaluation.baselines.items())
+    return (
+        evaluation.metric,
+        figure(evaluation.value),
+        f"{figure(interval.low)} – {figure(interval.high)}" if interval else "–",
+        f"{evaluation.samples:,}",
+        f"{evaluation.dataset} {evaluation.split}",
+        ", ".join(baselines) or "–",
+    )
+
+
+def figure(value: float) -> str:
+    """Four decimals where they say something, powers of ten where they do not."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.2e}"
+
+
+def human_bytes(size_bytes: float) -> str:
+    """1536 → "1.5 KiB"."""
+    for unit in ("B", "KiB", "MiB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} GiB"
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it here: relative where that is possible."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _is_figure(cell: str) -> bool:
+    return cell.lstrip("+-−<>=≤≥ ")[:1].isdigit() or cell == "–"
+
+
+def _standard_console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_LOG_WIDTH)

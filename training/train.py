@@ -1,0 +1,125 @@
+"""Stage 1, train: Lightning's loop around one kind of work, resumable and reproducible.
+
+The same seed on the same machine and device gives the same weights on a CPU; a GPU's atomics, another
+thread count, and a run resumed in the middle of an epoch (its shuffle begins anew) give close ones.
+"""
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+
+from models.errors import UsageError
+from training.config import RunConfig
+from training.errors import Interrupted, TrainingFailed
+from training.keeper import History, Keeper
+from training.progress import ProgressLine
+from training.report import Reporter
+from training.runs import RunFolder
+from training.work import Work
+
+CPU = torch.device("cpu")
+_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """`module` holds the best weights, in eval mode, on the device it was trained on."""
+
+    module: lightning.LightningModule
+    history: History
+    device: torch.device
+    duration_s: float
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch, before data are split and weights are drawn."""
+    with quiet_lightning():
+        lightning.seed_everything(seed, workers=True, verbose=False)
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """`auto` takes CUDA where it answers. Raises UsageError when CUDA is asked for and absent."""
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise UsageError(
+            "device cuda: torch finds no CUDA device here; use --device auto or cpu, "
+            "or install a CUDA build of torch"
+        )
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def train(work: Work[Any], folder: RunFolder, report: Reporter, *, resume: bool) -> Trained:
+    """Run the loop to its end. Raises Interrupted (Ctrl-C) and TrainingFailed."""
+    device = resolve_device(work.config.device)
+    began_s = time.monotonic()
+    module = work.lightning_module()
+    weights = sum(weight.numel() for weight in module.parameters())
+    report.line(f"{weights:,} weights on {device}, seed {work.config.seed}")
+    keeper = Keeper(folder)
+    with quiet_lightning():
+        trainer = _trainer(work, folder, device, [keeper, ProgressLine(report)])
+        try:
+            with keeper.stopping_on_ctrl_c():
+                trainer.fit(
+                    module,
+                    work.train_loader(),
+                    work.val_loader(),
+                    ckpt_path=folder.last if resume else None,
+                    weights_only=True,
+                )
+        except Interrupted as stopped:
+            again = f"slipway train {work.config.recipe} --name {work.config.name} --resume"
+            raise Interrupted(f"{stopped.message.partition(';')[0]}; go on with: {again}") from None
+    if not folder.best.is_file():
+        raise TrainingFailed("no validation was done: allow more steps (max_steps, epochs)")
+    module.load_state_dict(torch.load(folder.best, weights_only=True, map_location="cpu"))
+    return Trained(module.to(device).eval(), keeper.history, device, time.monotonic() - began_s)
+
+
+def _trainer(
+    work: Work[Any],
+    folder: RunFolder,
+    device: torch.device,
+    callbacks: list[lightning.Callback],
+) -> lightning.Trainer:
+    config: RunConfig = work.config
+    options: dict[str, Any] = {
+        "max_epochs": config.epochs,
+        "max_steps": config.max_steps,
+        "accelerator": "gpu" if device.type == "cuda" else "cpu",
+        "devices": 1,
+        "precision": _PRECISIONS[config.precision],
+        "gradient_clip_val": config.optim.gradient_clip or None,
+        "callbacks": callbacks,
+        "default_root_dir": folder.path,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
+    return lightning.Trainer(**options | work.trainer_options())
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Lightning's hints (worker counts, log intervals, tips) are not for the person who waits."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

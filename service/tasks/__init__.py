@@ -1,0 +1,91 @@
+"""Kinds of work the service can do, by the name that a manifest gives in `task`.
+
+The table holds records with lazy factories: listing it imports no plug-in. `base` says what a plug-in
+must do; every other module here is one plug-in or a part that several of them share.
+"""
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from models.errors import ManifestInvalid
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+    from service.tasks.base import ServiceTask
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """`plugin` is `module:Class`; `reads` and `answers` are for people who list the table."""
+
+    name: str
+    reads: str
+    answers: str
+    plugin: str
+
+
+_ENTRIES: dict[str, TaskEntry] = {}
+
+
+def register(entry: TaskEntry) -> None:
+    """Add a kind of work. Raises ValueError when the name is taken: silent replacement hides a defect."""
+    if entry.name in _ENTRIES:
+        raise ValueError(
+            f"task {entry.name!r} is registered already, by {_ENTRIES[entry.name].plugin}"
+        )
+    _ENTRIES[entry.name] = entry
+
+
+def known() -> tuple[TaskEntry, ...]:
+    """Every registered kind of work, by name."""
+    return tuple(_ENTRIES[name] for name in sorted(_ENTRIES))
+
+
+def plugin(name: str) -> "type[ServiceTask]":
+    """Import the plug-in of a task. Raises ManifestInvalid, listing the known ones."""
+    entry = _ENTRIES.get(name)
+    if entry is None:
+        raise ManifestInvalid(f"task {name!r} is unknown; known: {', '.join(sorted(_ENTRIES))}")
+    module, _, attribute = entry.plugin.partition(":")
+    return cast("type[ServiceTask]", getattr(importlib.import_module(module), attribute))
+
+
+def open_task(bundle: "Bundle") -> "ServiceTask":
+    """The plug-in for a bundle's task, with its tokenizer, labels and example read."""
+    return plugin(bundle.manifest.task)(bundle)
+
+
+for _entry in (
+    TaskEntry(
+        "image-classification",
+        reads="a picture",
+        answers="labels with scores",
+        plugin="service.tasks.image_classification:ImageClassification",
+    ),
+    TaskEntry(
+        "text-classification",
+        reads="text",
+        answers="labels with scores",
+        plugin="service.tasks.text_classification:TextClassification",
+    ),
+    TaskEntry(
+        "text-generation",
+        reads="a prompt",
+        answers="its continuation",
+        plugin="service.tasks.text_generation:TextGeneration",
+    ),
+    TaskEntry(
+        "image-generation",
+        reads="the name of a class",
+        answers="a picture of it",
+        plugin="service.tasks.image_generation:ImageGeneration",
+    ),
+    TaskEntry(
+        "tensor",
+        reads="numbers, one array per graph input",
+        answers="numbers, one array per graph output",
+        plugin="service.tasks.tensor:TensorTask",
+    ),
+):
+    register(_entry)

@@ -1,0 +1,156 @@
+"""What a kind of work must do to be served: read one instance, prepare it, and put its outcome in words.
+
+An *instance* is one thing a caller asks about: a picture, a text, a prompt, an array. The flow
+(`service.pipeline`) is the same for all kinds:
+
+    read_json / read_bytes  →  preprocess  →  (batch and run)  →  postprocess
+
+A plug-in is one subclass in one module, registered in `service.tasks`. It holds no request state and its
+methods may be called from several threads at once. What prepares tensors and what prepares a generation
+request differ in type only: BatchTask and GenerationTask below.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import TypeVar
+
+from models.bundle import Bundle
+from models.errors import InputError
+from service.generation.request import GenerationRequest
+from service.tasks.inputs import decode_text
+
+Item = dict[str, np.ndarray]
+"""One prepared input: graph input name → array without the batch axis."""
+
+Row = dict[str, np.ndarray]
+"""One item's outputs: graph output name → array without the batch axis."""
+
+Answer = dict[str, object]
+"""What the caller gets for one instance, ready for JSON."""
+
+
+# Tokenizing a text of this length takes about as long as handing it to a thread.
+_INLINE_CHARACTERS = 2_000
+
+
+class TaskOptions(BaseModel):
+    """How the caller wants the answer. Every field has a default, bounds and a description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+InstanceT = TypeVar("InstanceT", default=Any)
+OptionsT = TypeVar("OptionsT", bound=TaskOptions, default=Any)
+
+
+class ServiceTask(ABC, Generic[InstanceT, OptionsT]):
+    """One loaded model's reading and writing. Construction may read files of the bundle."""
+
+    name: ClassVar[str]
+    field: ClassVar[str]
+    """JSON member that carries an instance (or a list of them) in the typed endpoint."""
+
+    media_types: ClassVar[tuple[str, ...]] = ()
+    """Content types that may be sent as the raw body or as a file."""
+
+    options: ClassVar[type[TaskOptions]]
+    answer: ClassVar[type[BaseModel]]
+    """Shape of one answer, for the OpenAPI document."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.manifest = bundle.manifest
+
+    def parse_options(self, given: Mapping[str, object]) -> OptionsT:
+        """Validated options. Raises InputError naming the first wrong one and what is allowed."""
+        try:
+            return self.options.model_validate(dict(given))  # type: ignore[return-value]
+        except ValidationError as error:
+            raise InputError(_describe(error, self.name, self.options)) from error
+
+    @abstractmethod
+    def read_json(self, value: object) -> InstanceT:
+        """An instance from its JSON form. Raises InputError (400) when the form is wrong."""
+
+    def read_bytes(self, data: bytes) -> InstanceT:
+        """An instance from a raw body or an uploaded file of one of `media_types`: UTF-8 text, unless a
+        plug-in knows better. Raises InputError."""
+        return self.read_json(decode_text(data, self.field))
+
+    def is_heavy(self, instance: InstanceT) -> bool:
+        """True when preprocessing it would hold up the event loop longer than a hand-over to a thread."""
+        return isinstance(instance, str) and len(instance) > _INLINE_CHARACTERS
+
+    @abstractmethod
+    def instance_schema(self) -> dict[str, object]:
+        """JSON Schema of one instance, with a description."""
+
+    @abstractmethod
+    def example(self) -> object:
+        """An instance in JSON form that this very model answers sensibly."""
+
+
+class BatchTask(ServiceTask[InstanceT, OptionsT]):
+    """A task whose instances become tensors and are run in batches."""
+
+    @abstractmethod
+    def preprocess(self, instance: InstanceT, options: OptionsT) -> Item:
+        """Raises InputError and its kin: the instance cannot be turned into tensors."""
+
+    @abstractmethod
+    def postprocess(self, row: Row, options: OptionsT) -> Answer: ...
+
+
+class GenerationTask(ServiceTask[InstanceT, OptionsT]):
+    """A task whose instances become generation requests, answered token by token."""
+
+    @abstractmethod
+    def preprocess(self, instance: InstanceT, options: OptionsT) -> GenerationRequest:
+        """Raises InputError and its kin, TextTooLong among them: the prompt does not fit."""
+
+    @abstractmethod
+    def new_reader(self, options: OptionsT) -> "TokenReader":
+        """A fresh reader for one request's tokens."""
+
+    @abstractmethod
+    def postprocess(
+        self, request: GenerationRequest, reader: "TokenReader", finish_reason: str
+    ) -> Answer: ...
+
+
+class TokenReader(ABC):
+    """Turns one request's tokens into text as they come, and says when the caller has had enough."""
+
+    token_count: int = 0
+
+    @abstractmethod
+    def feed(self, token_ids: tuple[int, ...]) -> str:
+        """The text that is now certain; after it, `is_done` may have become true."""
+
+    @abstractmethod
+    def finish(self) -> str:
+        """The text that was held back; call once, when no token will come."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """All text given out so far."""
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool:
+        """True once a stop string has appeared: the rest of the generation is not wanted."""
+
+
+def _describe(error: ValidationError, task: str, options: type[TaskOptions]) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in first["loc"][:1])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(options.model_fields) or "none"
+        return f"option {name!r} is unknown; {task} models take: {known}"
+    message = first["msg"]
+    return f"option {name!r}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,55 @@
+"""What image and text classification share: options, answer and the way from logits to labels."""
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from models.blocks import ClassificationPostprocessing
+from models.bundle import Bundle
+from models.errors import ManifestInvalid
+from models.transforms.scores import softmax, top_k
+from service.tasks.base import Answer, BatchTask, InstanceT, Row, TaskOptions
+
+
+class ClassificationOptions(TaskOptions):
+    top_k: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="labels to return, best first; default: the model's",
+    )
+
+
+class LabelledScore(BaseModel):
+    label: str
+    score: float = Field(ge=0, le=1, description="calibrated probability")
+    index: int = Field(description="class number")
+
+
+class ClassificationAnswer(BaseModel):
+    label: str = Field(description="the most probable label")
+    score: float = Field(ge=0, le=1)
+    labels: list[LabelledScore] = Field(description="best first")
+
+
+class ClassificationTask(BatchTask[InstanceT, ClassificationOptions]):
+    """Logits float32 [classes] → softmax(logits / temperature) → the `top_k` labels."""
+
+    options: ClassVar[type[TaskOptions]] = ClassificationOptions
+    answer: ClassVar[type[BaseModel]] = ClassificationAnswer
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle)
+        block = self.manifest.postprocessing
+        if not isinstance(block, ClassificationPostprocessing):
+            raise ManifestInvalid(
+                f"{self.name} needs classification postprocessing, not {block.kind}"
+            )
+        self._block = block
+        self.labels = bundle.labels(block.labels)
+
+    def postprocess(self, row: Row, options: ClassificationOptions) -> Answer:
+        scores = softmax(row[self._block.output], self.manifest.temperature)
+        best = top_k(np.atleast_1d(scores), self.labels, options.top_k or self._block.top_k)
+        return {"label": best[0]["label"], "score": best[0]["score"], "labels": best}

@@ -1,0 +1,154 @@
+"""Small bundles of every kind for tests of the service. Their graphs are never opened by these tests."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from models.blocks import (
+    ClassConditionPreprocessing,
+    ClassificationPostprocessing,
+    GenerationPostprocessing,
+    ImagePostprocessing,
+    ImagePreprocessing,
+    PromptPreprocessing,
+    TensorPostprocessing,
+    TensorPreprocessing,
+    TextPreprocessing,
+)
+from models.bundle import Bundle
+from models.datatypes import DataType
+from models.golden import Golden
+from models.manifest import Batching, ManifestDraft, TensorSpec
+from models.publish import publish
+
+DIGITS = [str(digit) for digit in range(10)]
+LANGUAGES = ["de", "en", "sv"]
+CONTEXT_TOKENS = 64
+NOISE_SIZE = 4
+
+
+def byte_tokenizer() -> str:
+    """One token a UTF-8 byte, reversible; as the JSON that a bundle carries."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: index for index, letter in enumerate(alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer.to_str()
+
+
+def _spec(name: str, dtype: DataType, *shape: int | str, pad: bool = False) -> TensorSpec:
+    return TensorSpec(name=name, dtype=dtype, shape=shape, pad_axes=("sequence",) if pad else ())
+
+
+def _publish(
+    repository: Path, draft: ManifestDraft, files: Mapping[str, str], golden: Golden | None
+) -> Bundle:
+    staged = repository.parent / f"staged-{draft.name}"
+    staged.mkdir(parents=True, exist_ok=True)
+    (staged / "model.onnx").write_bytes(b"never opened")
+    for file, text in files.items():
+        (staged / file).write_text(text)
+    if golden is not None:
+        golden.save(staged / "golden.npz")
+    return publish(repository, draft, staged)
+
+
+def digits_bundle(repository: Path, name: str = "digits") -> Bundle:
+    """Image classification: 8×8 grey pixels → 10 digits; the example is a white diagonal."""
+    pixels = np.eye(8, dtype=np.float32)[None, None]
+    draft = ManifestDraft(
+        name=name,
+        task="image-classification",
+        description="reads digits",
+        inputs=(_spec("image", DataType.FLOAT, "batch", 1, 8, 8),),
+        outputs=(_spec("logits", DataType.FLOAT, "batch", 10),),
+        preprocessing=ImagePreprocessing(input="image", height=8, width=8, channel_order="L"),
+        postprocessing=ClassificationPostprocessing(top_k=3),
+        batching=Batching(max_batch_size=4),
+    )
+    golden = Golden({"image": pixels}, {"logits": np.zeros((1, 10), np.float32)})
+    return _publish(repository, draft, {"labels.txt": "\n".join(DIGITS)}, golden)
+
+
+def language_bundle(repository: Path, name: str = "language-id") -> Bundle:
+    """Text classification over bytes; at most 32 tokens."""
+    tokenizer = byte_tokenizer()
+    ids = np.asarray(Tokenizer.from_str(tokenizer).encode("hej där").ids, np.int64)[None]
+    draft = ManifestDraft(
+        name=name,
+        task="text-classification",
+        inputs=(
+            _spec("input_ids", DataType.INT64, "batch", "sequence", pad=True),
+            _spec("attention_mask", DataType.INT64, "batch", "sequence", pad=True),
+        ),
+        outputs=(_spec("logits", DataType.FLOAT, "batch", 3),),
+        preprocessing=TextPreprocessing(max_tokens=32),
+        postprocessing=ClassificationPostprocessing(),
+        batching=Batching(max_batch_size=4),
+    )
+    golden = Golden(
+        {"input_ids": ids, "attention_mask": np.ones_like(ids)},
+        {"logits": np.zeros((1, 3), np.float32)},
+    )
+    files = {"labels.txt": "\n".join(LANGUAGES), "tokenizer.json": tokenizer}
+    return _publish(repository, draft, files, golden)
+
+
+def writer_bundle(
+    repository: Path, name: str = "writer", bos_token_id: int | None = None
+) -> Bundle:
+    """Text generation over bytes; prompt and answer share 64 tokens."""
+    draft = ManifestDraft(
+        name=name,
+        task="text-generation",
+        runner="generation",
+        inputs=(_spec("ids", DataType.INT64, "batch", "sequence"),),
+        outputs=(_spec("logits", DataType.FLOAT, "batch", 256),),
+        preprocessing=PromptPreprocessing(context_tokens=CONTEXT_TOKENS, bos_token_id=bos_token_id),
+        postprocessing=GenerationPostprocessing(stop_token_ids=(0,), default_max_tokens=16),
+    )
+    return _publish(repository, draft, {"tokenizer.json": byte_tokenizer()}, None)
+
+
+def painter_bundle(repository: Path, name: str = "painter") -> Bundle:
+    """Image generation: a digit's name and 4 noise values → 8×8 grey pixels, shown four times as large."""
+    draft = ManifestDraft(
+        name=name,
+        task="image-generation",
+        inputs=(
+            _spec("noise", DataType.FLOAT, "batch", NOISE_SIZE),
+            _spec("label", DataType.INT64, "batch"),
+        ),
+        outputs=(_spec("image", DataType.FLOAT, "batch", 1, 8, 8),),
+        preprocessing=ClassConditionPreprocessing(noise_size=NOISE_SIZE),
+        postprocessing=ImagePostprocessing(channel_order="L", upscale=4),
+        batching=Batching(max_batch_size=4),
+    )
+    return _publish(repository, draft, {"labels.txt": "\n".join(DIGITS)}, None)
+
+
+def tensor_bundle(repository: Path, name: str = "double") -> Bundle:
+    """A bare graph with one fixed input of 3 numbers."""
+    draft = ManifestDraft(
+        name=name,
+        task="tensor",
+        inputs=(_spec("x", DataType.FLOAT, "batch", 3),),
+        outputs=(_spec("y", DataType.FLOAT, "batch", 3),),
+        preprocessing=TensorPreprocessing(),
+        postprocessing=TensorPostprocessing(),
+        batching=Batching(max_batch_size=4),
+    )
+    rows = np.arange(3, dtype=np.float32)[None]
+    return _publish(repository, draft, {}, Golden({"x": rows}, {"y": rows * 2}))
+
+
+BUNDLES = {
+    "image-classification": digits_bundle,
+    "text-classification": language_bundle,
+    "text-generation": writer_bundle,
+    "image-generation": painter_bundle,
+    "tensor": tensor_bundle,
+}

@@ -1,0 +1,91 @@
+"""The decoder as the generation engine runs it: ragged rows over a KV cache that the caller owns.
+
+Between training and export. One step of any mixture the engine needs is one run of this graph:
+
+    ids[B,S] i64 · seqlens_k[B] i32 · total[1] i32 · logit_idx[N] i64 · past.{i}.{key,value}[B,K,P,E] f16
+        → logits[N,V] f32 · present.{i}.{key,value}[B,K,P,E] f16
+
+`seqlens_k` is each row's number of cached tokens after this step, minus one; `total` the largest of
+them, plus one; `logit_idx` selects positions of the flattened [B·S] whose logits are wanted; P is the
+cache's fixed length. Rows longer than one token are allowed from an empty cache (right-padded), or
+alone (B = 1) on top of a past: the kernel's limits, see below. Other letters as in `decoder.py`.
+
+Attention is ONNX Runtime's `com.microsoft::GroupQueryAttention`, which rotates, appends to the cache in
+place and attends in one kernel:
+https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.GroupQueryAttention
+Torch has no such operator, so this module can only be exported, not run: the exported graph is judged
+against the Decoder itself. The cache is float16: half the memory at the same speed.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from training.networks.decoder import Attention, Block, Decoder
+
+DIALECT = "slipway.slot"
+DIALECT_VERSION = "1"
+CACHE_DTYPE = torch.float16
+
+
+class SlotDecoder(nn.Module):
+    """Wraps a trained Decoder; shares its weights."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.register_buffer("cos", decoder.cos.to(CACHE_DTYPE), persistent=False)
+        self.register_buffer("sin", decoder.sin.to(CACHE_DTYPE), persistent=False)
+
+    def forward(
+        self, ids: Tensor, seqlens_k: Tensor, total: Tensor, logit_idx: Tensor, *past: Tensor
+    ) -> tuple[Tensor, ...]:
+        x = self.decoder.embedding(ids)
+        present: list[Tensor] = []
+        for index, block in enumerate(cast(list[Block], self.decoder.blocks)):
+            cache = (past[2 * index], past[2 * index + 1])
+            mixed, *cache_after = self._attend(
+                block.attention, rms_norm(block.attention_norm, x), cache, seqlens_k, total
+            )
+            present.extend(cache_after)
+            x = x + block.attention.out(mixed)
+            x = x + block.feed_forward(rms_norm(block.feed_forward_norm, x))
+        # The head stays on three axes: on two, Linear exports as Gemm, which weight-only
+        # quantisation leaves alone. Selecting first spares the head all unwanted positions.
+        wanted = x.reshape(1, -1, x.shape[-1]).index_select(1, logit_idx)
+        logits = self.decoder.head(rms_norm(self.decoder.norm, wanted))
+        return (logits.squeeze(0), *present)
+
+    def _attend(
+        self,
+        attention: Attention,
+        x: Tensor,
+        cache: tuple[Tensor, Tensor],
+        seqlens_k: Tensor,
+        total: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x [B, S, D] → mixed values [B, S, H·E] and the cache after this step."""
+        assert torch.onnx.is_in_onnx_export(), "outside an export the operator computes nothing"
+        config = attention.config
+        qkv = attention.qkv(x).to(CACHE_DTYPE)
+        inputs = (*qkv.split(attention.sizes, dim=-1), *cache, seqlens_k, total)
+        mixed, keys, values = torch.onnx.ops.symbolic_multi_out(
+            "com.microsoft::GroupQueryAttention",
+            (*inputs, self.cos, self.sin),
+            {"num_heads": config.heads, "kv_num_heads": config.kv_heads, "do_rotary": 1},
+            dtypes=(CACHE_DTYPE,) * 3,
+            shapes=(inputs[0].shape, cache[0].shape, cache[1].shape),
+            version=1,
+        )
+        return mixed.to(x.dtype), keys, values
+
+
+def rms_norm(norm: nn.RMSNorm, x: Tensor) -> Tensor:
+    """RMSNorm spelled with a division: ONNX Runtime fuses this form into one kernel, the reciprocal
+    that torch's own decomposition writes it does not."""
+    assert norm.eps is not None
+    return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + norm.eps) * norm.weight

@@ -1,0 +1,20 @@
+"""Recipe `digits`: a small residual CNN on scikit-learn's digits, or on any image folder."""
+
+from models.manifest import Batching
+from training.config import GateConfig, OptimConfig
+from training.tasks.image_settings import AugmentConfig, ImageClassificationConfig
+
+
+def digits() -> ImageClassificationConfig:
+    """Augmented for what people send: drawings with margins, black on white or white on black."""
+    return ImageClassificationConfig(
+        recipe="digits",
+        task="image-classification",
+        name="digits",
+        epochs=40,
+        batch_size=64,
+        optim=OptimConfig(learning_rate=4e-3, weight_decay=0.02),
+        augment=AugmentConfig(shift=0.1, rotate_degrees=12.0, smallest=0.75, contrast=0.4),
+        gates=GateConfig(accuracy_floor=0.97, beats=("majority",)),
+        batching=Batching(max_batch_size=64),
+    )

@@ -1,0 +1,219 @@
+"""Image classification: pictures of a known set of classes, digits or anybody's image folder.
+
+A kind of work for `training.pipeline`. Letters: N items, C channels, S side in pixels, K classes.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from models.blocks import ClassificationPostprocessing, ImagePreprocessing
+from models.datatypes import DataType
+from models.manifest import Evaluation, ManifestDraft, TensorSpec
+from training import metrics, optimizer
+from training.data.augment import augment
+from training.data.image_source import PreparedImages, prepare_images
+from training.data.images import ImageSplit, Pixels, normalise
+from training.data.loaders import array_loader
+from training.networks.residual import ResidualClassifier
+from training.tasks import classification
+from training.tasks.image_settings import ImageClassificationConfig
+from training.work import Array, Arrays, ExportPlan, Predict, Work
+
+_EVALUATION_BATCH = 256
+
+
+class ImageClassifierModule(lightning.LightningModule):
+    """Loss and optimiser around the network. Batches are (uint8 [N, C, S, S], int64 [N])."""
+
+    _mean: Tensor
+    _std: Tensor
+
+    def __init__(
+        self,
+        network: ResidualClassifier,
+        config: ImageClassificationConfig,
+        block: ImagePreprocessing,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._config = config
+        self._scale = block.scale
+        self.register_buffer("_mean", torch.tensor(block.mean).reshape(1, -1, 1, 1))
+        self.register_buffer("_std", torch.tensor(block.std).reshape(1, -1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels float [N, C, S, S] in 0–1 → logits float [N, K]."""
+        logits: Tensor = self.network((pixels - self._mean) / self._std)
+        return logits
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        pixels, labels = batch
+        logits = self(augment(pixels.float() * self._scale, self._config.augment))
+        loss = functional.cross_entropy(
+            logits, labels, label_smoothing=self._config.label_smoothing
+        )
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        pixels, labels = batch
+        loss = functional.cross_entropy(self(pixels.float() * self._scale), labels)
+        self.log("val_loss", loss, batch_size=len(labels))
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        steps = int(self.trainer.estimated_stepping_batches)
+        return optimizer.configure(self.network, self._config.optim, steps)
+
+
+class ImageClassificationWork(Work[ImageClassificationConfig]):
+    """One run. `prepare` must come first."""
+
+    images: PreparedImages
+    temperature: float = 1.0
+
+    def prepare(self) -> None:
+        config = self.config
+        self.images = prepare_images(
+            self.data, config.image, config.validation_fraction, config.seed
+        )
+
+    def data_summary(self) -> dict[str, str]:
+        return self.images.summary()
+
+    def data_sha256(self) -> str:
+        return self.images.data.sha256
+
+    def lightning_module(self) -> ImageClassifierModule:
+        network = ResidualClassifier(
+            channels=self.images.channels,
+            side=self.images.side,
+            classes=len(self.class_names),
+            width=self.config.width,
+            dropout=self.config.dropout,
+        )
+        return ImageClassifierModule(network, self.config, self.images.block)
+
+    def train_loader(self) -> DataLoader[Any]:
+        return self._loader(self.images.train, shuffle=True)
+
+    def val_loader(self) -> DataLoader[Any]:
+        return self._loader(self.images.validation, shuffle=False)
+
+    def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
+        assert isinstance(module, ImageClassifierModule)
+        image = TensorSpec(
+            name="image",
+            dtype=DataType.FLOAT,
+            shape=("batch", self.images.channels, self.images.side, self.images.side),
+        )
+        logits = TensorSpec(
+            name="logits", dtype=DataType.FLOAT, shape=("batch", len(self.class_names))
+        )
+        return ExportPlan(module.network, (image,), (logits,))
+
+    def calibrate(self, predict: Predict) -> None:
+        split = self.images.validation
+        self.temperature = metrics.fit_temperature(
+            self._logits(split.pixels, predict), split.labels
+        )
+
+    def evaluate(self, predict: Predict) -> tuple[Evaluation, ...]:
+        """Accuracy first; for grey pictures also the accuracy with black and white swapped."""
+        test = self.images.test
+        logits = self._logits(test.pixels, predict)
+        figures = classification.evaluations(logits, self._held_out(), self.temperature)
+        if self.images.channels > 1 or self.config.augment.invert_probability == 0:
+            return figures
+        inverted = self._logits(255 - test.pixels, predict).argmax(axis=1)
+        right = int((inverted == test.labels).sum())
+        swapped = classification.figure(
+            self._held_out(),
+            "accuracy-inverted",
+            metrics.accuracy(test.labels, inverted),
+            interval=metrics.wilson_interval(right, len(test)),
+        )
+        return (*figures, swapped)
+
+    def sample_inputs(self, batch: int, length: int | None) -> Arrays:  # noqa: ARG002
+        """Test pictures, float32 [batch, C, S, S]; repeated where there are too few."""
+        order = np.random.default_rng(0).permutation(len(self.images.test))
+        pixels = self.images.test.pixels[np.resize(order, batch)]
+        return {"image": normalise(pixels, self.images.block)}
+
+    def draft(self, module: lightning.LightningModule) -> ManifestDraft:
+        plan = self.export_plan(module)
+        data = self.images.data
+        return ManifestDraft(
+            name=self.config.name,
+            task=self.config.task,
+            description=f"Recognises the {len(self.class_names)} classes of {data.name}.",
+            inputs=plan.inputs,
+            outputs=plan.outputs,
+            preprocessing=self.images.block,
+            postprocessing=ClassificationPostprocessing(
+                top_k=min(self.config.top_k, len(self.class_names))
+            ),
+            batching=self.config.batching,
+            temperature=self.temperature,
+            reference={
+                "image": _statistics(normalise(self.images.train.pixels, self.images.block))
+            },
+        )
+
+    def write_assets(self, folder: Path) -> None:
+        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in self.class_names))
+
+    def plots(self, folder: Path, predict: Predict) -> None:
+        logits = self._logits(self.images.test.pixels, predict)
+        classification.draw(folder, logits, self._held_out(), self.temperature)
+
+    def quantization_candidates(self) -> tuple[str, ...]:
+        return ("int8-static",)
+
+    def calibration_inputs(self) -> Iterable[Arrays]:
+        pixels = self.images.validation.pixels[: 2 * _EVALUATION_BATCH]
+        for start in range(0, len(pixels), _EVALUATION_BATCH):
+            rows = pixels[start : start + _EVALUATION_BATCH]
+            yield {"image": normalise(rows, self.images.block)}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.images.data.class_names
+
+    def _held_out(self) -> classification.HeldOut:
+        return classification.HeldOut(
+            dataset=self.images.data.name,
+            split="test",
+            labels=self.images.test.labels,
+            training_labels=self.images.train.labels,
+            class_names=self.class_names,
+        )
+
+    def _logits(self, pixels: Pixels, predict: Predict) -> Array:
+        """Float32 [N, K] of uint8 pixels [N, C, S, S], in batches that fit anywhere."""
+        parts = []
+        for start in range(0, len(pixels), _EVALUATION_BATCH):
+            rows = normalise(pixels[start : start + _EVALUATION_BATCH], self.images.block)
+            parts.append(predict({"image": rows})["logits"])
+        return np.concatenate(parts)
+
+    def _loader(self, split: ImageSplit, *, shuffle: bool) -> DataLoader[Any]:
+        return array_loader(
+            split.pixels, split.labels, batch_size=self.config.batch_size, shuffle=shuffle
+        )
+
+
+def _statistics(rows: Array) -> dict[str, float]:
+    """What drift is measured against, of the values the graph receives."""
+    low, high = np.percentile(rows, [1, 99])
+    figures = {"mean": rows.mean(), "std": rows.std(), "p01": low, "p99": high}
+    return {name: round(float(value), 6) for name, value in figures.items()}

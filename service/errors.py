@@ -124,9 +124,3 @@ class StartError(SlipwayError):
     """The server could not start; printed as one line, exit 1."""
 
     reason = "start"
-
-
-BY_REASON: dict[str, type[SlipwayError]] = {
-    kind.reason: kind for kind in (InputRefused, InferenceFailed, NotReady, UnknownModel)
-}
-"""Errors that a worker may report across the channel, found again by their reason."""

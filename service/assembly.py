@@ -1,0 +1,171 @@
+"""Rows into a batch and a batch's outputs back to their rows, as the manifest's axes say. Pure functions
+of the arrays: no queue, no time.
+
+Letters: R rows of one ticket, B rows of the batch.
+"""
+
+import math
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from models.datatypes import BY_ONNX
+from models.errors import InputError
+from models.manifest import Manifest, TensorSpec
+from models.transforms.text import pad_batch
+from service.errors import InferenceFailed
+from service.ticket import Arrays, Ticket
+
+_LENGTH_STEP = math.log(1.2)
+
+
+class Assembly:
+    """How one model's items are stacked. `can_batch` is false when a tensor has no batch axis: then its
+    value belongs to one request and nothing may join it."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.inputs = manifest.inputs
+        self.outputs = manifest.outputs
+        self.can_batch = all(s.batch_axis is not None for s in (*self.inputs, *self.outputs))
+        self._checks = [(s.name, BY_ONNX[s.dtype.value].numpy, len(s.shape)) for s in self.inputs]
+        self._padded = frozenset(axis for spec in self.inputs for axis in spec.pad_axes)
+        self._is_simple = not self._padded and all(s.batch_axis == 0 for s in self.inputs)
+
+    def batched(self, item: Arrays) -> Arrays:
+        """One item without batch axis → the same with a batch axis of 1."""
+        return {
+            spec.name: np.expand_dims(item[spec.name], spec.batch_axis)
+            if spec.batch_axis is not None
+            else item[spec.name]
+            for spec in self.inputs
+        }
+
+    def check(self, inputs: Arrays) -> None:
+        """Raises InputError unless every input is there with its element type and rank."""
+        for name, dtype, rank in self._checks:
+            array = inputs.get(name)
+            if array is None:
+                raise InputError(f"input {name!r} is missing")
+            if array.dtype != dtype or array.ndim != rank:
+                raise InputError(
+                    f"input {name!r} is {array.dtype} of rank {array.ndim}, not {dtype} of rank {rank}"
+                )
+
+    def key(self, inputs: Arrays) -> tuple[Hashable, int]:
+        """(what must be equal to share a batch, longest padded axis).
+
+        Paddable axes fall into buckets a fifth wide: padding a short text to the longest one in the
+        queue would cost more than batching saves.
+        """
+        if self._is_simple:
+            return tuple(inputs[spec.name].shape[1:] for spec in self.inputs), 0
+        longest = 0
+        parts: list[Hashable] = []
+        for spec in self.inputs:
+            for position, axis in enumerate(spec.shape):
+                size = inputs[spec.name].shape[position]
+                if position == spec.batch_axis:
+                    continue
+                if axis in spec.pad_axes:
+                    longest = max(longest, size)
+                    parts.append(round(math.log(max(size, 1)) / _LENGTH_STEP))
+                else:
+                    parts.append(size)
+        return tuple(parts), longest
+
+    def stack(self, tickets: Sequence[Ticket]) -> Arrays:
+        """Tickets of one key → one batch [B, …]."""
+        if len(tickets) == 1:
+            return tickets[0].inputs
+        if self._padded and len({_shapes(ticket.inputs, self.inputs) for ticket in tickets}) > 1:
+            return pad_batch([row for ticket in tickets for row in self._rows(ticket)], self.inputs)
+        return {
+            spec.name: np.concatenate([t.inputs[spec.name] for t in tickets], spec.batch_axis or 0)
+            for spec in self.inputs
+        }
+
+    def split(self, outputs: Arrays, tickets: Sequence[Ticket]) -> list[Arrays]:
+        """A batch's outputs → each ticket's. Raises InferenceFailed when the rows do not add up."""
+        rows = sum(ticket.rows for ticket in tickets)
+        if self.can_batch:
+            for spec in self.outputs:
+                self._count(spec, outputs[spec.name], rows)
+        if len(tickets) == 1:
+            return [self._single(outputs) if tickets[0].is_single else outputs]
+        parts, start = [], 0
+        for ticket in tickets:
+            end = start + ticket.rows
+            part = {s.name: self._part(s, outputs, start, end, ticket) for s in self.outputs}
+            parts.append(self._single(part) if ticket.is_single else part)
+            start = end
+        return parts
+
+    def slices(self, inputs: Arrays, rows: int, size: int) -> list[Arrays]:
+        """An oversized request cut into pieces of at most `size` rows."""
+        return [
+            {
+                spec.name: _take(inputs[spec.name], start, min(start + size, rows), spec)
+                for spec in self.inputs
+            }
+            for start in range(0, rows, size)
+        ]
+
+    def join(self, parts: list[Arrays]) -> Arrays:
+        return {
+            spec.name: np.concatenate([part[spec.name] for part in parts], spec.batch_axis or 0)
+            for spec in self.outputs
+        }
+
+    def _single(self, outputs: Arrays) -> Arrays:
+        """Drop the batch axis, where there is one."""
+        return {
+            spec.name: np.take(outputs[spec.name], 0, spec.batch_axis)
+            if spec.batch_axis is not None
+            else outputs[spec.name]
+            for spec in self.outputs
+        }
+
+    def _rows(self, ticket: Ticket) -> list[Arrays]:
+        return [
+            {s.name: np.take(ticket.inputs[s.name], row, s.batch_axis) for s in self.inputs}
+            for row in range(ticket.rows)
+        ]
+
+    def _count(self, spec: TensorSpec, output: np.ndarray, rows: int) -> None:
+        axis = spec.batch_axis or 0
+        if output.ndim <= axis or output.shape[axis] != rows:
+            raise InferenceFailed(
+                f"the model gave output {spec.name!r} of shape {list(output.shape)} for {rows} items"
+            )
+
+    def _part(
+        self, spec: TensorSpec, outputs: Arrays, start: int, end: int, ticket: Ticket
+    ) -> np.ndarray:
+        part = _take(outputs[spec.name], start, end, spec)
+        for position, axis in enumerate(spec.shape):
+            if (
+                axis in self._padded
+            ):  # this output is as long as the padded input: cut the padding off
+                part = part.take(range(self._size_of(str(axis), ticket)), axis=position)
+        return part
+
+    def _size_of(self, axis: str, ticket: Ticket) -> int:
+        for spec in self.inputs:
+            if axis in spec.shape:
+                return int(ticket.inputs[spec.name].shape[spec.shape.index(axis)])
+        raise AssertionError(axis)
+
+
+def _shapes(inputs: Arrays, specs: Sequence[TensorSpec]) -> tuple[tuple[int, ...], ...]:
+    """Shapes without the batch axis."""
+    return tuple(
+        tuple(n for i, n in enumerate(inputs[spec.name].shape) if i != spec.batch_axis)
+        for spec in specs
+    )
+
+
+def _take(array: np.ndarray, start: int, end: int, spec: TensorSpec) -> np.ndarray:
+    """A view of rows `start` to `end`."""
+    if spec.batch_axis in (0, None):
+        return array[start:end]
+    return array[(slice(None),) * (spec.batch_axis or 0) + (slice(start, end),)]

@@ -1,0 +1,52 @@
+"""What a runtime offers: open a bundle's graph, describe it, run it, close it.
+
+Runs happen in a worker. Arrays carry their batch axis; STRING tensors are object arrays of str, BFLOAT16
+travels as uint16 words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from models.errors import BundleError
+
+Arrays = dict[str, np.ndarray]
+Provider = Literal["cpu", "cuda", "tensorrt"]
+
+
+class GraphRefused(BundleError):
+    """The runtime does not load the graph, or the graph is not what the manifest says."""
+
+    reason = "graph"
+
+
+class ProviderMissing(BundleError):
+    """The wanted execution provider is not there; falling back silently would hide a tenfold cost."""
+
+    reason = "provider_missing"
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    threads: int = 1
+    provider: Provider = "cpu"
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """`provider`: the one that is really in use."""
+
+    runtime: str
+    provider: str
+    threads: int
+
+
+class Session(Protocol):
+    def describe(self) -> SessionInfo: ...
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        """All outputs of the manifest. Raises InputRefused or InferenceFailed."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,164 @@
+"""ONNX Runtime sessions, from bytes whose checksum was just verified.
+
+Not promised: interrupting a run. One long kernel cannot be stopped, which is why runs live in processes
+that can be killed.
+"""
+
+import ctypes
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime as ort
+
+from models.bundle import Bundle
+from models.datatypes import BY_ONNX, DataType
+from models.manifest import MODEL_FILE, Manifest, TensorSpec
+from service.errors import InferenceFailed, InputRefused
+from service.runtimes.base import Arrays, GraphRefused, ProviderMissing, SessionInfo, SessionOptions
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_SILENT = 4  # severity "fatal": failures are reported through our own errors, once
+_BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
+
+
+def open_session(bundle: Bundle, options: SessionOptions) -> "OnnxSession":
+    """Raises ProviderMissing, GraphRefused, or IntegrityError from reading the files."""
+    wanted = _PROVIDERS[options.provider]
+    available = ort.get_available_providers()
+    if wanted not in available:
+        raise ProviderMissing(
+            f"provider {options.provider!r} is not in this ONNX Runtime (it has: "
+            f"{', '.join(available)}); install the matching package or choose another --provider"
+        )
+    session_options = session_options_of(bundle, options)
+    providers = [wanted] if options.provider == "cpu" else [wanted, _PROVIDERS["cpu"]]
+    try:
+        session = ort.InferenceSession(
+            bundle.read(MODEL_FILE), session_options, providers=providers, enable_fallback=0
+        )
+    except Exception as error:
+        # The runtime raises its own classes, UnicodeDecodeError and plain RuntimeError on damaged
+        # graphs; whoever loads is told one kind, and the server goes on without this version.
+        if isinstance(error, GraphRefused):
+            raise
+        raise GraphRefused(
+            f"{bundle.name}/{bundle.version}: ONNX Runtime: {_first_line(error)}"
+        ) from error
+    if session.get_providers()[0] != wanted:
+        raise ProviderMissing(f"provider {options.provider!r} could not start on this machine")
+    _check_signature(session, bundle.manifest)
+    return OnnxSession(session, bundle.manifest, options)
+
+
+class OnnxSession:
+    """One session. `run` may be called from several threads."""
+
+    def __init__(
+        self, session: ort.InferenceSession, manifest: Manifest, options: SessionOptions
+    ) -> None:
+        self._session = session
+        self._options = options
+        self._outputs = [spec.name for spec in manifest.outputs]
+        self._quiet = ort.RunOptions()
+        self._quiet.log_severity_level = _SILENT
+        specs = (*manifest.inputs, *manifest.outputs)
+        # numpy has no bfloat16, so such tensors take the slower way through OrtValue.
+        self._raw = {spec.name for spec in specs if spec.dtype is DataType.BFLOAT16}
+
+    def describe(self) -> SessionInfo:
+        return SessionInfo("onnxruntime", self._session.get_providers()[0], self._options.threads)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        try:
+            if self._raw:
+                return self._run_raw(inputs)
+            answers = self._session.run(self._outputs, inputs, self._quiet)
+        except (
+            Exception
+        ) as error:  # the runtime's classes share no base; the caller gets one of ours
+            raise _translate(error) from error
+        return dict(zip(self._outputs, answers, strict=True))
+
+    def close(self) -> None:
+        """Release the weights; the session cannot be used afterwards."""
+        del self._session
+
+    def _run_raw(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        values = {name: self._to_value(name, array) for name, array in inputs.items()}
+        answers = self._session.run_with_ort_values(self._outputs, values, self._quiet)
+        named = zip(self._outputs, answers, strict=True)
+        return {
+            name: _from_value(value) if name in self._raw else value.numpy()
+            for name, value in named
+        }
+
+    def _to_value(self, name: str, array: np.ndarray) -> ort.OrtValue:
+        if name in self._raw:
+            return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, _BFLOAT16)
+        return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+def _from_value(value: ort.OrtValue) -> np.ndarray:
+    """A copy of a bfloat16 tensor's words."""
+    size_bytes = value.tensor_size_in_bytes()
+    memory = (ctypes.c_char * size_bytes).from_address(value.data_ptr())
+    return np.frombuffer(bytes(memory), np.uint16).reshape(value.shape())
+
+
+def session_options_of(bundle: Bundle, options: SessionOptions) -> ort.SessionOptions:
+    session_options = ort.SessionOptions()
+    session_options.intra_op_num_threads = options.threads
+    session_options.inter_op_num_threads = 1
+    session_options.log_severity_level = _SILENT
+    # Spinning threads burn the cores that the front end needs to parse the next request.
+    session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    beside = [file for file in bundle.manifest.files if file.startswith(f"{MODEL_FILE}.")]
+    if beside:  # external weights, handed over as verified bytes: the runtime opens no path itself
+        data = [bundle.read(file) for file in beside]
+        session_options.add_external_initializers_from_files_in_memory(
+            beside, data, [len(part) for part in data]
+        )
+    return session_options
+
+
+def _check_signature(session: ort.InferenceSession, manifest: Manifest) -> None:
+    """Names and types of the graph must be the manifest's; a mismatch would surface as bad answers."""
+    for side, nodes, specs in (
+        ("input", session.get_inputs(), manifest.inputs),
+        ("output", session.get_outputs(), manifest.outputs),
+    ):
+        found = {node.name: node.type for node in nodes}
+        _check_side(side, found, specs, complete=side == "input")
+
+
+def _check_side(
+    side: str, found: dict[str, str], specs: tuple[TensorSpec, ...], *, complete: bool
+) -> None:
+    for spec in specs:
+        wanted = BY_ONNX[spec.dtype.value].ort
+        if found.get(spec.name) != wanted:
+            has = found.get(spec.name, "nothing of that name")
+            raise GraphRefused(
+                f"{side} {spec.name!r} is {wanted} in the manifest, {has} in the graph"
+            )
+    unnamed = sorted(set(found) - {spec.name for spec in specs})
+    if complete and unnamed:
+        raise GraphRefused(
+            f"the graph needs {side} {unnamed[0]!r}, which the manifest does not name"
+        )
+
+
+def _translate(error: Exception) -> InputRefused | InferenceFailed:
+    """InvalidArgument is the caller's value (an index out of range, a shape that does not fit)."""
+    if type(error).__name__ == "InvalidArgument" or isinstance(error, (ValueError, TypeError)):
+        status = _first_line(error).rpartition("Status Message: ")[2]
+        return InputRefused(f"the model refuses this input: {status[:300]}")
+    return InferenceFailed("the model failed on this input", detail=_first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]

@@ -1,0 +1,137 @@
+"""The models that one worker holds: opened, examined, run. The same for a child process and in-process.
+
+A handle is the small number that the front end gave a model; it is what crosses instead of a name.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.errors import ExamFailed
+from service.errors import NotReady
+from service.exam import read_golden, replay
+from service.runtimes import open_session
+from service.runtimes.base import Session, SessionOptions
+from service.workers.base import LoadReport
+
+if TYPE_CHECKING:
+    from service.generation.host import GenerationHost
+
+Emit = Callable[[int, bytes], None]
+
+
+@dataclass(frozen=True)
+class BatchModel:
+    """`inputs` and `outputs`: tensor names in manifest order, which is the order they cross in."""
+
+    session: Session
+    bundle: Bundle
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def run(self, inputs: list[np.ndarray]) -> tuple[list[np.ndarray], float]:
+        """Outputs in manifest order and the seconds that the graph took."""
+        named = dict(zip(self.inputs, inputs, strict=True))
+        began = time.perf_counter()
+        answers = self.session.run(named)
+        infer_s = time.perf_counter() - began
+        return [answers[name] for name in self.outputs], infer_s
+
+
+class ModelHost:
+    """Handle → model. Loading, unloading and running may be called from different threads."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self.options = options
+        self._batch: dict[int, BatchModel] = {}
+        self._generation: dict[int, GenerationHost] = {}
+
+    def load(self, handle: int, bundle: Bundle) -> LoadReport:
+        """Open and examine. Raises BundleError; nothing is kept then."""
+        began = time.perf_counter()
+        if bundle.manifest.runner == "generation":
+            difference, provider = self._load_generation(handle, bundle), "CPUExecutionProvider"
+        else:
+            difference, provider = self._load_batch(handle, bundle)
+        return LoadReport(
+            seconds=time.perf_counter() - began,
+            exam_difference=difference,
+            provider=provider,
+            threads=self.options.threads,
+        )
+
+    def unload(self, handle: int) -> None:
+        """Forget a model; unknown handles are ignored, since a failed load leaves none."""
+        model = self._batch.pop(handle, None)
+        if model is not None:
+            model.session.close()
+        host = self._generation.pop(handle, None)
+        if host is not None:
+            host.close()
+
+    def model(self, handle: int) -> BatchModel:
+        model = self._batch.get(handle)
+        if model is None:
+            raise NotReady("the worker does not hold this model")
+        return model
+
+    def generate(self, handle: int, ident: int, payload: bytes, emit: Emit) -> None:
+        host = self._generation.get(handle)
+        if host is None:
+            raise NotReady("the worker does not hold this model")
+        host.submit(ident, payload, emit)
+
+    def cancel(self, handle: int, ident: int) -> None:
+        host = self._generation.get(handle)
+        if host is not None:
+            host.cancel(ident)
+
+    def close(self) -> None:
+        for handle in [*self._batch, *self._generation]:
+            self.unload(handle)
+
+    def _load_batch(self, handle: int, bundle: Bundle) -> tuple[float | None, str]:
+        session = open_session("onnxruntime", bundle, self.options)
+        try:
+            difference = _examine(session, bundle)
+        except BaseException:
+            session.close()
+            raise
+        manifest = bundle.manifest
+        self._batch[handle] = BatchModel(
+            session,
+            bundle,
+            tuple(spec.name for spec in manifest.inputs),
+            tuple(spec.name for spec in manifest.outputs),
+        )
+        return difference, session.describe().provider
+
+    def _load_generation(self, handle: int, bundle: Bundle) -> float | None:
+        # Heavier than the rest of this module, and only where a generation model is served.
+        from service.generation.host import GenerationHost
+        from service.runtimes.onnxruntime import session_options_of
+
+        host = GenerationHost(bundle, session_options_of(bundle, self.options))
+        try:
+            golden = read_golden(bundle)
+            difference = None if golden is None else host.exam(golden)
+        except BaseException:
+            host.close()
+            raise
+        self._generation[handle] = host
+        return difference
+
+
+def _examine(session: Session, bundle: Bundle) -> float | None:
+    try:
+        return replay(session, bundle)
+    except ExamFailed as error:
+        raise ExamFailed(f"{bundle.name}/{bundle.version}: {error.message}") from error
+    except Exception as error:  # a run that raises is a failed exam too; the loader is told so
+        raise ExamFailed(
+            f"{bundle.name}/{bundle.version}: golden exam: the model could not be run: {error}"
+        ) from error

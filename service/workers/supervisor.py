@@ -1,0 +1,110 @@
+"""Keeps the worker processes alive: starts them, replaces the lost ones, kills the hung ones."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from service.runtimes.base import SessionOptions
+from service.workers.child import Child
+
+_log = logging.getLogger("slipway.pool")
+
+_WATCH_S = 0.5
+_CALM_S = 10.0
+_QUICK_RESTARTS = 3
+_PAUSE_S = 1.0
+
+
+class Supervisor:
+    """`children` has a place per worker, None while it is being replaced.
+
+    `on_up` gives a new child its models before it takes its place; `on_lost` sees a lost one;
+    `on_restart` is told why, for the counter.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        options: SessionOptions,
+        *,
+        hang_timeout_s: float,
+        on_free: Callable[[], None],
+        on_up: Callable[[int, Child], Awaitable[None]],
+        on_lost: Callable[[Child], None],
+        on_restart: Callable[[str], None],
+    ) -> None:
+        self._options = options
+        self._hang_timeout_s = hang_timeout_s
+        self._on_free, self._on_up = on_free, on_up
+        self._on_lost, self._on_restart = on_lost, on_restart
+        self.children: list[Child | None] = [None] * workers
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hung: set[Child] = set()
+        self._restarts: deque[float] = deque(maxlen=_QUICK_RESTARTS)
+        self._is_closing = False
+
+    def start(self) -> None:
+        for index in range(len(self.children)):
+            self.children[index] = self._new_child(index)
+        self._background(self._watch())
+
+    async def close(self) -> None:
+        self._is_closing = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(child.close() for child in self.children if child is not None))
+
+    def _new_child(self, index: int) -> Child:
+        return Child(self._options, self._on_free, lambda child: self._ended(index, child))
+
+    def _ended(self, index: int, child: Child) -> None:
+        if self._is_closing:
+            return
+        reason = "hung" if child in self._hung else "lost"
+        self._hung.discard(child)
+        _log.warning("worker %d (pid %d) %s; starting another", index, child.process.pid, reason)
+        if self.children[index] is child:
+            self.children[index] = None
+        self._on_restart(reason)
+        self._on_lost(child)
+        self._background(self._replace(index, child))
+
+    async def _replace(self, index: int, old: Child) -> None:
+        await asyncio.to_thread(old.process.wait)  # it was killed; this leaves no zombie
+        clock = asyncio.get_running_loop().time
+        if len(self._restarts) == _QUICK_RESTARTS and clock() - self._restarts[0] < _CALM_S:
+            await asyncio.sleep(_PAUSE_S)  # something ends every worker; do not burn the machine
+        self._restarts.append(clock())
+        child = self._new_child(index)
+        try:
+            await self._on_up(index, child)
+        except asyncio.CancelledError:
+            await child.close()
+            raise
+        if child.is_alive:
+            self.children[index] = child
+            self._on_free()
+
+    async def _watch(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            for child in self.children:
+                since = child.busy_since if child is not None else None
+                if (
+                    child is not None
+                    and since is not None
+                    and clock() - since > self._hang_timeout_s
+                ):
+                    self._hung.add(child)
+                    child.kill()
+
+    def _background(self, work: "Awaitable[None]") -> None:
+        async def run() -> None:
+            await work
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

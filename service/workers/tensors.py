@@ -1,0 +1,90 @@
+"""Arrays ↔ arena: where each tensor of a batch lies, as fixed binary records in model order.
+
+Names do not cross: both sides hold the manifest, so position says which tensor it is. STRING tensors are
+laid out as V2's binary BYTES (uint32 length, UTF-8 bytes, per element).
+"""
+
+import math
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.datatypes import TYPES, DataType, TypeInfo
+from service.workers.arena import ALIGN_BYTES, Arena, ArenaError
+
+_RECORD = struct.Struct(
+    "<BBxxxxxxQQ"
+)  # element type, rank, offset, size in bytes; then rank × int64
+_LENGTH = struct.Struct("<I")
+_DIMENSIONS = tuple(struct.Struct(f"<{rank}q") for rank in range(33))
+_CODES = {info.onnx: code for code, info in enumerate(TYPES)}
+
+
+def write_tensors(arrays: Sequence[np.ndarray], types: Sequence[TypeInfo], arena: Arena) -> bytes:
+    """Copy the arrays into the arena; returns their records."""
+    raw = [
+        pack_strings(array) if info.onnx is DataType.STRING else array
+        for array, info in zip(arrays, types, strict=True)
+    ]
+    offsets, end = [], 0
+    for array in raw:
+        offsets.append(end)
+        end += -(-array.nbytes // ALIGN_BYTES) * ALIGN_BYTES
+    memory = arena.writable(end)
+    records = bytearray()
+    for array, source, info, offset in zip(arrays, raw, types, offsets, strict=True):
+        target = np.frombuffer(memory, source.dtype, source.size, offset)
+        target.reshape(source.shape)[...] = source
+        records += _RECORD.pack(_CODES[info.onnx], array.ndim, offset, source.nbytes)
+        records += _DIMENSIONS[array.ndim].pack(*array.shape)
+    return bytes(records)
+
+
+def read_tensors(records: memoryview, arena: Arena) -> list[np.ndarray]:
+    """Views into the arena, valid until the writer uses it again. Raises ArenaError on nonsense."""
+    arrays: list[np.ndarray] = []
+    position = 0
+    while position < len(records):
+        code, rank, offset, size_bytes = _RECORD.unpack_from(records, position)
+        position += _RECORD.size
+        shape = _DIMENSIONS[rank].unpack_from(records, position)
+        position += 8 * rank
+        info = TYPES[code]
+        memory = arena.readable(offset + size_bytes)
+        if info.onnx is DataType.STRING:
+            arrays.append(unpack_strings(memory[offset : offset + size_bytes], shape))
+            continue
+        count = math.prod(shape)
+        if min(shape, default=1) < 0 or count * info.numpy.itemsize != size_bytes:
+            raise ArenaError(f"shape {shape} does not fill {size_bytes} bytes")
+        arrays.append(np.frombuffer(memory, info.numpy, count, offset).reshape(shape))
+    return arrays
+
+
+def pack_strings(array: np.ndarray) -> np.ndarray:
+    """uint8 [bytes] with a length before each element."""
+    parts: list[bytes] = []
+    for text in array.ravel():
+        data = text if isinstance(text, bytes) else str(text).encode()
+        parts += (_LENGTH.pack(len(data)), data)
+    return np.frombuffer(b"".join(parts), np.uint8)
+
+
+def unpack_strings(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """Object array of str. Raises ArenaError when the lengths do not add up."""
+    texts: list[str] = []
+    position = 0
+    while position < len(data):
+        if position + 4 > len(data):
+            raise ArenaError("a string's length is cut off")
+        (length,) = _LENGTH.unpack_from(data, position)
+        position += 4 + length
+        if position > len(data):
+            raise ArenaError("a string is cut off")
+        texts.append(data[position - length : position].decode())
+    if len(texts) != math.prod(shape):
+        raise ArenaError(f"{len(texts)} strings for shape {shape}")
+    array = np.empty(len(texts), object)
+    array[:] = texts
+    return array.reshape(shape)

@@ -1,60 +1,182 @@
-"""One typed request, in order: validate → preprocess → batch → run → postprocess → respond.
+"""One typed request, in order: request → validate → preprocess → batch → run → postprocess → respond.
 
-Validation into instances is the route's (its body model), running is the worker's; this file is the
-line between them. The V2 fast lane skips pre- and postprocessing: its callers send tensors.
+`intake` turns the request into instances and options (validate); the route turns a Prediction into its
+dialect (respond); everything between is here. Batch tasks go through the model's batcher, where their
+items share batches with other callers' items; generation tasks go to the engine. The V2 fast lane skips
+pre- and postprocessing: its callers send tensors.
+
+The first failing instance fails the request, and the error names its index.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
-from service.errors import BadRequest, NotReady
+from models.errors import InputError, SlipwayError
+from service.completion import complete
+from service.errors import BadRequest, InferenceFailed, InputRefused, NotReady
+from service.offload import offload
 from service.registry import ServedModel
+from service.tasks.base import Answer, BatchTask, GenerationTask, Item, Row, TaskOptions
+
+if TYPE_CHECKING:
+    from service.batcher import Batcher
+
+T = TypeVar("T")
+
+MAX_INSTANCES = 1024
+# Instances go through in windows, so that one large request neither fills the queue for everybody nor
+# holds all its pictures in memory at once. Two batches: one runs while the next is gathered.
+_WINDOW_BATCHES = 2
+_LEAST_WINDOW = 8
+
+# Errors that are about one instance; the others (queue full, deadline …) are about the request.
+_ABOUT_AN_INSTANCE = (InputError, InputRefused, InferenceFailed)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One instance and how its answer is wanted."""
+
+    instance: object
+    options: TaskOptions
+
+
+@dataclass
+class Phases:
+    """Seconds spent, for Server-Timing; `queue` and `infer` are the slowest item's of each window."""
+
+    preprocess_s: float = 0.0
+    queue_s: float = 0.0
+    infer_s: float = 0.0
+    postprocess_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Answers in the order of the instances, and the slowest item's phases in seconds."""
+    """Answers in the order of the instances."""
 
-    answers: list[dict[str, object]]
-    phases_s: dict[str, float]
+    answers: list[Answer] = field(default_factory=list)
+    phases: Phases = field(default_factory=Phases)
 
 
 async def predict(
-    model: ServedModel,
-    instances: Sequence[object],
-    options: object,
-    *,
-    deadline: float | None = None,
+    model: ServedModel, asks: Sequence[Ask], *, deadline: float | None = None
 ) -> Prediction:
-    """Answer every instance, or raise the first error. `deadline`: `loop.time()` seconds.
+    """Answer every instance or raise the first error. `deadline`: `loop.time()` seconds.
 
-    Instances become independent items, so they share batches with other callers' items.
+    Raises BadRequest for no or too many instances, NotReady, and what preprocessing and running raise.
     """
-    task, batcher = model.task, model.batcher
-    if task is None or batcher is None:
-        raise NotReady(f"model {model.key} takes no instances at the moment")
-    if not instances:
+    if not asks:
         raise BadRequest("send at least one instance")
-    clock = asyncio.get_running_loop().time
+    if len(asks) > MAX_INSTANCES:
+        raise BadRequest(f"{len(asks)} instances in one request; send at most {MAX_INSTANCES}")
+    prediction = Prediction()
+    size = max(_LEAST_WINDOW, _WINDOW_BATCHES * model.manifest.batching.max_batch_size)
+    for start in range(0, len(asks), size):
+        try:
+            await _predict_window(model, asks[start : start + size], deadline, prediction)
+        except _InstanceFailed as failed:
+            if len(asks) == 1:
+                raise failed.error from None
+            raise _naming(start + failed.index, failed.error) from failed.error
+    return prediction
+
+
+async def _predict_window(
+    model: ServedModel, asks: Sequence[Ask], deadline: float | None, prediction: Prediction
+) -> None:
+    task, clock, phases = model.task, asyncio.get_running_loop().time, prediction.phases
+    if isinstance(task, GenerationTask):
+        answers = await _each(_generate(model, task, ask, deadline) for ask in asks)
+        prediction.answers.extend(answers)
+        return
+    if not isinstance(task, BatchTask) or model.batcher is None:
+        raise NotReady(f"model {model.key} takes no instances at the moment")
     began = clock()
-    # Decoding pictures and tokenizing take long enough to stall every other connection.
-    items = await asyncio.gather(
-        *(asyncio.to_thread(task.preprocess, instance, options) for instance in instances)
-    )
+    items = await _each(_preprocess(task, ask) for ask in asks)
     preprocessed = clock()
-    tickets = [batcher.enqueue_item(item, deadline=deadline) for item in items]
+    rows = await _run(model.batcher, items, deadline, phases)
+    ran = clock()
+    prediction.answers.extend(await _postprocess(task, rows, asks))
+    phases.preprocess_s += preprocessed - began
+    phases.postprocess_s += clock() - ran
+
+
+async def _preprocess(task: BatchTask, ask: Ask) -> Item:
+    """Decoding a picture or tokenizing a long text would stall every other connection: off the loop."""
+    if task.is_heavy(ask.instance):
+        return await offload(task.preprocess, ask.instance, ask.options)
+    return task.preprocess(ask.instance, ask.options)
+
+
+async def _run(
+    batcher: "Batcher", items: Sequence[Item], deadline: float | None, phases: Phases
+) -> list[Row]:
+    """Batch and run. What is still waiting when one item fails, or the caller leaves, is withdrawn."""
+    tickets = []
     try:
-        rows = await asyncio.gather(*(ticket.future for ticket in tickets))
+        for index, item in enumerate(items):
+            try:
+                tickets.append(batcher.enqueue_item(item, deadline=deadline))
+            except _ABOUT_AN_INSTANCE as error:
+                raise _InstanceFailed(index, error) from error
+        rows = await _each(ticket.future for ticket in tickets)
     finally:
         for ticket in tickets:
-            ticket.future.cancel()  # no effect on a finished one; frees the others' places
-    ran = clock()
-    answers = [task.postprocess(row, options) for row in rows]
-    phases_s = {
-        "preprocess": preprocessed - began,
-        "queue": max(ticket.queue_s for ticket in tickets),
-        "infer": max(ticket.infer_s for ticket in tickets),
-        "postprocess": clock() - ran,
-    }
-    return Prediction(answers, phases_s)
+            ticket.future.cancel()  # no effect on a finished one
+    phases.queue_s += max(ticket.queue_s for ticket in tickets)
+    phases.infer_s += max(ticket.infer_s for ticket in tickets)
+    return rows
+
+
+async def _postprocess(task: BatchTask, rows: list[Row], asks: Sequence[Ask]) -> list[Answer]:
+    pairs = zip(rows, asks, strict=True)
+    if task.is_heavy_to_answer:
+        return await _each(offload(task.postprocess, row, ask.options) for row, ask in pairs)
+    return [task.postprocess(row, ask.options) for row, ask in pairs]
+
+
+async def _generate(
+    model: ServedModel, task: GenerationTask, ask: Ask, deadline: float | None
+) -> Answer:
+    if task.is_heavy(ask.instance):
+        request = await offload(task.preprocess, ask.instance, ask.options)
+    else:
+        request = task.preprocess(ask.instance, ask.options)
+    done = await complete(model, request, task.new_reader(ask.options), deadline=deadline)
+    return task.postprocess(request, done.reader, done.finish_reason)
+
+
+async def _each(awaitables: Iterable[Awaitable[T]]) -> list[T]:
+    """All results in order; at the first failure the rest is cancelled. Raises _InstanceFailed or what
+    was raised, when it is not about an instance."""
+    futures = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        return list(await asyncio.gather(*futures))
+    except _ABOUT_AN_INSTANCE:
+        for index, future in enumerate(futures):
+            error = future.exception() if future.done() and not future.cancelled() else None
+            if isinstance(error, _ABOUT_AN_INSTANCE):
+                raise _InstanceFailed(index, error) from error
+        raise
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+class _InstanceFailed(Exception):
+    """Carries the index of the failed instance within its window; never leaves this module."""
+
+    def __init__(self, index: int, error: SlipwayError) -> None:
+        super().__init__(index)
+        self.index, self.error = index, error
+
+
+def _naming(index: int, error: SlipwayError) -> SlipwayError:
+    """The same error, its message led by the index. A copy: one error may belong to several callers."""
+    named = copy.copy(error)
+    named.message = f"instance {index}: {error.message}"
+    return named

@@ -43,6 +43,14 @@ class TaskOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class OptionInvalid(InputError):
+    """An option is unknown or out of bounds; `option` is its name."""
+
+    def __init__(self, message: str, option: str) -> None:
+        super().__init__(message)
+        self.option = option
+
+
 InstanceT = TypeVar("InstanceT", default=Any)
 OptionsT = TypeVar("OptionsT", bound=TaskOptions, default=Any)
 
@@ -66,11 +74,11 @@ class ServiceTask(ABC, Generic[InstanceT, OptionsT]):
         self.manifest = bundle.manifest
 
     def parse_options(self, given: Mapping[str, object]) -> OptionsT:
-        """Validated options. Raises InputError naming the first wrong one and what is allowed."""
+        """Validated options. Raises OptionInvalid naming the first wrong one and what is allowed."""
         try:
             return self.options.model_validate(dict(given))  # type: ignore[return-value]
         except ValidationError as error:
-            raise InputError(_describe(error, self.name, self.options)) from error
+            raise _option_invalid(error, self.name, self.options) from error
 
     @abstractmethod
     def read_json(self, value: object) -> InstanceT:
@@ -85,6 +93,12 @@ class ServiceTask(ABC, Generic[InstanceT, OptionsT]):
         """True when preprocessing it would hold up the event loop longer than a hand-over to a thread."""
         return isinstance(instance, str) and len(instance) > _INLINE_CHARACTERS
 
+    def split(self, value: object) -> list[object]:
+        """The instances in the value of `field`: a list of texts or objects is many, anything else one."""
+        if isinstance(value, list) and all(isinstance(part, str | dict) for part in value):
+            return value
+        return [value]
+
     @abstractmethod
     def instance_schema(self) -> dict[str, object]:
         """JSON Schema of one instance, with a description."""
@@ -96,6 +110,9 @@ class ServiceTask(ABC, Generic[InstanceT, OptionsT]):
 
 class BatchTask(ServiceTask[InstanceT, OptionsT]):
     """A task whose instances become tensors and are run in batches."""
+
+    is_heavy_to_answer: ClassVar[bool] = False
+    """True when postprocessing one row takes long enough to belong in a thread."""
 
     @abstractmethod
     def preprocess(self, instance: InstanceT, options: OptionsT) -> Item:
@@ -146,11 +163,11 @@ class TokenReader(ABC):
         """True once a stop string has appeared: the rest of the generation is not wanted."""
 
 
-def _describe(error: ValidationError, task: str, options: type[TaskOptions]) -> str:
+def _option_invalid(error: ValidationError, task: str, options: type[TaskOptions]) -> OptionInvalid:
     first = error.errors(include_url=False, include_input=False)[0]
-    name = ".".join(str(part) for part in first["loc"][:1])
+    name = str(first["loc"][0])[:64]
     if first["type"] == "extra_forbidden":
         known = ", ".join(options.model_fields) or "none"
-        return f"option {name!r} is unknown; {task} models take: {known}"
+        return OptionInvalid(f"option {name!r} is unknown; {task} models take: {known}", name)
     message = first["msg"]
-    return f"option {name!r}: {message[0].lower()}{message[1:]}"
+    return OptionInvalid(f"option {name!r}: {message[0].lower()}{message[1:]}", name)

@@ -47,6 +47,7 @@ class ImageGeneration(BatchTask[str, ImageGenerationOptions]):
     name: ClassVar[str] = "image-generation"
     field: ClassVar[str] = "prompt"
     media_types: ClassVar[tuple[str, ...]] = ("text/plain",)
+    is_heavy_to_answer: ClassVar[bool] = True
     options: ClassVar[type[TaskOptions]] = ImageGenerationOptions
     answer: ClassVar[type[BaseModel]] = ImageAnswer
 

@@ -42,6 +42,10 @@ class TensorTask(BatchTask[Item, TaskOptions]):
         return {spec.name: read_tensor(value[spec.name], spec) for spec in specs}
 
     @override
+    def split(self, value: object) -> list[object]:
+        return [value]  # a list of strings may well be one instance
+
+    @override
     def preprocess(self, instance: Item, options: TaskOptions) -> Item:
         return instance
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from tokenizers import Tokenizer
 
 from models.blocks import GenerationPostprocessing, PromptPreprocessing
@@ -39,6 +39,11 @@ class TextGenerationOptions(TaskOptions):
     stop: tuple[str, ...] = Field(
         default=(), max_length=MAX_STOP_STRINGS, description="texts before which the answer ends"
     )
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else () if value is None else value
 
 
 class GeneratedText(BaseModel):

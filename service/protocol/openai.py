@@ -1,0 +1,223 @@
+"""OpenAI's dialect: its request and answer shapes, and its error object.
+
+Sources: OpenAI's API reference and what its Python client parses. A member that this server cannot
+honour is refused by name rather than ignored, because the answer would not be what was asked for.
+"""
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Literal, TypeVar
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from starlette.responses import Response
+
+from models.errors import SlipwayError, TextTooLong
+from service.errors import RequestError, UnknownModel
+from service.responses import Json, retry_after
+
+_log = logging.getLogger("slipway.openai")
+
+MAX_CHOICES = 16
+MAX_PROMPTS = 64
+
+TokenIds = list[StrictInt]
+Prompts = str | TokenIds | list[str] | list[TokenIds]
+
+
+class ParameterInvalid(RequestError):
+    """A member of the request is missing, wrong or not supported; `param` is its name."""
+
+    def __init__(self, message: str, param: str | None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class OpenAIRequest(BaseModel):
+    """Unknown members are refused. `unsupported`: member → the values that change nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    unsupported: ClassVar[dict[str, tuple[object, ...]]] = {}
+
+
+class CompletionRequest(OpenAIRequest):
+    unsupported = {
+        "stream": (False,),
+        "stream_options": (),
+        "suffix": ("",),
+        "logprobs": (),
+        "best_of": (1,),
+        "logit_bias": ({},),
+        "presence_penalty": (0,),
+        "frequency_penalty": (0,),
+    }
+
+    model: str = Field(description="name of a served text-generation model")
+    prompt: Prompts = Field(description="text, token ids, or a list of either")
+    max_tokens: int | None = Field(default=16, description="longest answer")
+    temperature: float | None = Field(default=1.0, description="0 takes the likeliest token")
+    top_p: float | None = Field(default=1.0)
+    top_k: int | None = Field(default=0, description="not OpenAI's; 0: no limit")
+    n: int | None = Field(default=1, description="answers to each prompt")
+    seed: int | None = Field(default=None, description="same seed, same answer")
+    stop: str | list[str] | None = Field(default=None, description="texts that end the answer")
+    echo: bool | None = Field(default=False, description="repeat the prompt before the answer")
+    user: str | None = None
+
+
+class ImageRequest(OpenAIRequest):
+    unsupported = {
+        "response_format": ("b64_json",),
+        "output_format": ("png",),
+        "quality": ("auto", "standard"),
+        "background": ("auto",),
+        "moderation": ("auto",),
+        "style": (),
+        "stream": (False,),
+        "partial_images": (0,),
+        "output_compression": (100,),
+    }
+
+    model: str = Field(description="name of a served image-generation model")
+    prompt: str = Field(description="name of the class to draw")
+    n: int | None = Field(default=1, description="pictures")
+    size: str | None = Field(default=None, description="WIDTHxHEIGHT; default: the model's")
+    seed: int | None = Field(default=None, description="not OpenAI's; same seed, same pictures")
+    user: str | None = None
+
+
+def body_of(kind: type[OpenAIRequest]) -> dict[str, object]:
+    """The request body for the OpenAPI document: these routes read it themselves."""
+    schema = kind.model_json_schema()
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+RequestT = TypeVar("RequestT", bound=OpenAIRequest)
+
+
+def parse(kind: type[RequestT], document: object) -> RequestT:
+    """Raises ParameterInvalid naming the first member that is wrong, unknown or not supported."""
+    if not isinstance(document, dict):
+        raise ParameterInvalid("the body must be a JSON object", None)
+    members = dict(document)
+    for name, harmless in kind.unsupported.items():
+        value = members.pop(name, None)
+        if value is not None and value not in harmless:
+            raise ParameterInvalid(f"{name!r} is not supported by this server", name)
+    try:
+        return kind.model_validate(members)
+    except ValidationError as error:
+        raise _parameter_invalid(error) from error
+
+
+def bounded(name: str, value: int | None, highest: int) -> int:
+    """`value`, 1 when absent. Raises ParameterInvalid outside 1…`highest`."""
+    number = 1 if value is None else value
+    if not 1 <= number <= highest:
+        raise ParameterInvalid(f"{name!r} must be from 1 to {highest}", name)
+    return number
+
+
+def _parameter_invalid(error: ValidationError) -> ParameterInvalid:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0])[:64]
+    if first["type"] == "extra_forbidden":
+        return ParameterInvalid(f"unrecognized request argument: {name!r}", name)
+    if first["type"] == "missing":
+        return ParameterInvalid(f"you must provide {name!r}", name)
+    if len(first["loc"]) > 1 and name == "prompt":
+        return ParameterInvalid("'prompt' must be text, token ids, or a list of either", name)
+    message = first["msg"]
+    return ParameterInvalid(f"{name!r}: {message[0].lower()}{message[1:]}", name)
+
+
+def error_object(error: SlipwayError) -> dict[str, object]:
+    """OpenAI's error object; `code` is our reason, or OpenAI's own word where it has one."""
+    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    code = error.reason
+    if isinstance(error, UnknownModel):
+        code = "model_not_found"
+    elif isinstance(error, TextTooLong):
+        code = "context_length_exceeded"
+    param = getattr(error, "param", None) or getattr(error, "option", None)
+    return {"error": {"message": error.public, "type": kind, "param": param, "code": code}}
+
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class OpenAIRoute(APIRoute):
+    """Answers errors in OpenAI's shape instead of ours; the log and the counters see the same reason."""
+
+    def get_route_handler(self) -> Handler:
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await inner(request)
+            except SlipwayError as error:
+                request.scope["slipway.reason"] = error.reason
+                if error.status >= 500 and error.status != 503:
+                    _log.error("%s", error, exc_info=error)
+                seconds = retry_after(error)
+                headers = {} if seconds is None else {"retry-after": seconds}
+                return Json(error_object(error), error.status, headers)
+
+        return handle
+
+
+Finish = Literal["stop", "length"]
+
+
+class Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Choice(BaseModel):
+    index: int
+    text: str
+    logprobs: None = None
+    finish_reason: Finish
+
+
+class CompletionAnswer(BaseModel):
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int = Field(description="Unix time")
+    model: str
+    choices: list[Choice]
+    usage: Usage
+
+
+class ImageData(BaseModel):
+    b64_json: str = Field(description="PNG in base64")
+    seed: int = Field(description="not OpenAI's: draws the same picture again")
+
+
+class ImagesAnswer(BaseModel):
+    created: int = Field(description="Unix time")
+    data: list[ImageData]
+
+
+class ModelObject(BaseModel):
+    """One object for two dialects: OpenAI reads id to owned_by, KServe reads name and ready."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="Unix time of publication")
+    owned_by: str = "slipway"
+    name: str
+    ready: bool
+    version: int
+    versions: list[int]
+    task: str
+    description: str
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelObject]
+    models: list[str]

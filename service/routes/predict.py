@@ -1,0 +1,73 @@
+"""Typed prediction: send what a person has (a picture, a text), get what a person reads.
+
+`/v1/models/{name}/predict` takes every form of `service.intake`; `/v1/models/{name}:predict` is TF
+Serving's and KServe's V1 protocol. Both answer a list of predictions in the order of the instances. One
+bad instance fails the whole request and is named by its index, so that no caller mistakes a shorter
+list for the full one.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from service.connection import while_connected
+from service.intake import Intake, content_type, from_instances, parse_json, read_typed
+from service.pipeline import Ask, predict
+from service.registry import ServedModel
+from service.responses import Json
+from service.routes.context import deadline, request_id, served, server_timing
+from service.tasks.base import ServiceTask
+
+router = APIRouter(tags=["predict"])
+
+Name = Annotated[str, Path(description="model name")]
+Version = Annotated[str, Path(description="version number")]
+
+
+@router.post("/v1/models/{name}/predict", summary="Ask a model (picture, text, JSON)")
+async def predict_typed(request: Request, name: Name) -> Response:
+    return await _typed(request, name, None)
+
+
+@router.post("/v1/models/{name}/versions/{version}/predict", summary="Ask one version of a model")
+async def predict_typed_version(request: Request, name: Name, version: Version) -> Response:
+    return await _typed(request, name, version)
+
+
+@router.post("/v1/models/{name}:predict", summary="V1 protocol: instances in, predictions out")
+async def predict_v1(request: Request, name: Name) -> Response:
+    return await _v1(request, name, None)
+
+
+@router.post("/v1/models/{name}/versions/{version}:predict", summary="V1 protocol, one version")
+async def predict_v1_version(request: Request, name: Name, version: Version) -> Response:
+    return await _v1(request, name, version)
+
+
+async def _typed(request: Request, name: str, version: str | None) -> Response:
+    model, task = served(request, name, version)
+    return await _answer(request, model, task, await read_typed(request, task))
+
+
+async def _v1(request: Request, name: str, version: str | None) -> Response:
+    model, task = served(request, name, version)
+    content_type(request)  # V1 clients label JSON in many ways; only the character set matters
+    intake = from_instances(parse_json(await request.body()), task)
+    return await _answer(request, model, task, intake)
+
+
+async def _answer(
+    request: Request, model: ServedModel, task: ServiceTask, intake: Intake
+) -> Response:
+    options = task.parse_options(intake.options)
+    asks = [Ask(instance, options) for instance in intake.instances]
+    work = predict(model, asks, deadline=deadline(request))
+    prediction = await while_connected(request, work)
+    body = {
+        "model_name": model.key.name,
+        "model_version": str(model.key.version),
+        "request_id": request_id(request),
+        "predictions": prediction.answers,
+    }
+    return Json(body, headers={"server-timing": server_timing(prediction.phases)})

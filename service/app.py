@@ -37,6 +37,10 @@ def create_app(registry: ModelRegistry, settings: Settings) -> FastAPI:
         version=version(),
         description="Published models behind batched endpoints.",
         redirect_slashes=False,
+        # routes.root serves these; FastAPI's own pages load their parts from another host.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.registry = registry
     app.state.settings = settings

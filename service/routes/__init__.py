@@ -7,7 +7,16 @@ from importlib import import_module
 
 from fastapi import APIRouter
 
-_MODULES: tuple[str, ...] = ("health", "metadata", "infer")
+_MODULES: tuple[str, ...] = (
+    "predict",
+    "completions",
+    "images",
+    "models",
+    "infer",
+    "metadata",
+    "health",
+    "root",
+)
 
 
 def routers() -> list[APIRouter]:

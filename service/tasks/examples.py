@@ -19,6 +19,7 @@ _log = logging.getLogger("slipway.tasks")
 
 # Named axes of an example that has to be made up: long enough to show that the axis is free.
 _MADE_UP_AXIS = 4
+_MOST_NUMBERS = 4096
 
 
 def golden_item(bundle: Bundle) -> dict[str, np.ndarray]:
@@ -65,3 +66,28 @@ def _png_base64(levels: np.ndarray) -> str:
     out = io.BytesIO()
     image.save(out, format="PNG")
     return base64.b64encode(out.getvalue()).decode()
+
+
+def v2_example(bundle: Bundle) -> dict[str, object] | None:
+    """A V2 request body in JSON; None when it would be too long to read, or cannot be said in JSON."""
+    specs = bundle.manifest.inputs
+    item = golden_item(bundle)
+    if item.keys() != {spec.name for spec in specs}:
+        item = made_up_item(specs)
+    sayable = all(spec.dtype not in ("FLOAT16", "BFLOAT16") for spec in specs)
+    if not sayable or sum(array.size for array in item.values()) > _MOST_NUMBERS:
+        return None
+    inputs = []
+    for spec in specs:
+        array = item[spec.name]
+        if spec.batch_axis is not None:
+            array = np.expand_dims(array, spec.batch_axis)
+        inputs.append(
+            {
+                "name": spec.name,
+                "shape": list(array.shape),
+                "datatype": BY_ONNX[spec.dtype].v2,
+                "data": array.ravel().tolist(),
+            }
+        )
+    return {"inputs": inputs}

@@ -1,0 +1,1 @@
+"""Files of the pages for people: plain HTML, CSS and JavaScript, served by `service.routes.root`."""

@@ -124,7 +124,7 @@ def _collect(
         found = candidates[name][split]
         mine = [phrase for letters, phrase in found.items() if letters not in ambiguous][:count]
         if len(mine) < count:
-            raise ValueError(
+            raise DataError(
                 f"{name} has only {len(mine)} {split} phrases of {count}: ask for fewer"
             )
         texts += mine

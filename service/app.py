@@ -1,11 +1,10 @@
 """The FastAPI application: everything but the hot path, and one OpenAPI document for all of it.
 
-The registry is `app.state.registry`, the settings `app.state.settings`. `stack` puts the layers around it
+The registry is `app.state.registry`, the settings `app.state.settings`. `server` puts the layers around it
 that see every request: fast lane first, then observation and the body limit.
 """
 
 import logging
-from importlib import metadata
 from typing import cast
 
 from fastapi import FastAPI, Request
@@ -14,7 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from models.errors import SlipwayError
+from service.app_info import version
 from service.errors import BadRequest, MethodNotAllowed, NotFound
+from service.metrics import Metrics
 from service.registry import ModelRegistry
 from service.responses import Internal, error_response
 from service.routes import routers
@@ -23,15 +24,9 @@ from service.settings import Settings
 _log = logging.getLogger("slipway.app")
 
 
-def version() -> str:
-    """The installed version, or what a source tree without installation says of itself."""
-    try:
-        return metadata.version("slipway")
-    except metadata.PackageNotFoundError:
-        return "0+source"
-
-
-def create_app(registry: ModelRegistry, settings: Settings) -> FastAPI:
+def create_app(
+    registry: ModelRegistry, settings: Settings, metrics: Metrics | None = None
+) -> FastAPI:
     app = FastAPI(
         title="Slipway",
         version=version(),
@@ -44,6 +39,7 @@ def create_app(registry: ModelRegistry, settings: Settings) -> FastAPI:
     )
     app.state.registry = registry
     app.state.settings = settings
+    app.state.metrics = metrics or Metrics({"version": version()})
     app.add_exception_handler(SlipwayError, _on_slipway_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -63,7 +59,10 @@ async def _on_slipway_error(request: Request, error: Exception) -> Response:
     request.scope["slipway.reason"] = error.reason
     if error.status >= 500 and error.status != 503:
         _log.error("%s: %s", request_id(request), error, exc_info=error)
-    return error_response(error, request_id(request))
+    response = error_response(error, request_id(request))
+    if error.status == 413:  # the rest of the body is not worth reading
+        response.headers["connection"] = "close"
+    return response
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -76,6 +75,8 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 async def _on_http(request: Request, error: Exception) -> Response:
     """Starlette's own refusals (no such path, wrong method, broken multipart) in our shape."""
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, SlipwayError):  # reading the body raised ours, and was wrapped
+        return await _on_slipway_error(request, error.__cause__)
     path = request.url.path[:200]
     if error.status_code == 404:
         return await _on_slipway_error(request, NotFound(f"there is nothing at {path}; see /docs"))

@@ -13,6 +13,7 @@ Not promised: fairness between callers, and the order of answers between batches
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -76,7 +77,9 @@ class Batcher:
     ) -> None:
         self._run = run
         self._loop = asyncio.get_running_loop()
-        self._clock = clock or self._loop.time
+        self._clock = (
+            clock or time.monotonic
+        )  # uvloop's loop.time() is the same clock, cut to milliseconds
         self._assembly = Assembly(manifest)
         self._meters = meters
         self.limits = limits

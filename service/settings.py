@@ -87,6 +87,20 @@ class Settings(BaseSettings):
     grace_s: int = Field(
         default=30, ge=1, le=3600, description="after SIGTERM, time to finish accepted requests"
     )
+    lame_duck_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=300,
+        description="after SIGTERM, how long to go on accepting while readiness says 503, so that load "
+        "balancers notice; 5 suits Kubernetes",
+    )
+    hang_timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="a worker that computes one batch for longer is killed and replaced; choose more "
+        "than the slowest honest batch takes",
+    )
     keep_alive_s: int = Field(
         default=65, ge=1, le=3600, description="idle connections are closed after this long"
     )

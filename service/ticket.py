@@ -17,8 +17,9 @@ Arrays = dict[str, np.ndarray]
 class Ticket:
     """`inputs` carry their batch axis; tickets of the same `key` may share a batch.
 
-    Times are `loop.time()`. `is_gone` says that the caller has left, where whoever listens to it can know.
-    `is_single`: the outputs are wanted without batch axis. `length`: the longest axis that may be padded.
+    Times are `time.monotonic()`, which is what `loop.time()` counts too. `is_gone` says that the caller has
+    left, where whoever listens to it can know. `is_single`: the outputs are wanted without batch axis.
+    `length`: the longest axis that may be padded.
     """
 
     __slots__ = (

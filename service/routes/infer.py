@@ -1,0 +1,62 @@
+"""V2 infer for the router: the description in `/docs`, and whatever the fast lane lets through.
+
+That is an unknown or unready model, and a path written in an unusual way.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from models.naming import is_version
+from service.errors import UnknownModel
+from service.inference import InferEndpoint
+from service.registry import ModelRegistry
+from service.settings import Settings
+
+router = APIRouter(prefix="/v2", tags=["v2"])
+
+_TENSOR: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "shape", "datatype", "data"],
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 2**40}},
+        "datatype": {"type": "string", "examples": ["FP32"]},
+        "data": {"type": "array", "items": {}, "description": "nested or flat, row-major"},
+    },
+}
+_BODY: dict[str, Any] = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": {"type": "string"},
+        "parameters": {"type": "object"},
+        "inputs": {"type": "array", "items": _TENSOR},
+        "outputs": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"name": {"type": "string"}}},
+        },
+    },
+}
+_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}
+}
+
+
+@router.post("/models/{name}/infer", summary="Tensors in, tensors out", openapi_extra=_OPENAPI)
+@router.post(
+    "/models/{name}/versions/{version}/infer",
+    summary="Tensors in, tensors out, from one version",
+    openapi_extra=_OPENAPI,
+)
+async def infer(request: Request, name: str, version: str | None = None) -> Response:
+    registry: ModelRegistry = request.app.state.registry
+    settings: Settings = request.app.state.settings
+    if version is not None and not is_version(version):
+        raise UnknownModel(f"model {name[:64]!r} has no version {version[:32]!r}")
+    model = registry.get(name, None if version is None else int(version))
+    request.scope["slipway.model"] = model.key
+    endpoint = InferEndpoint(model, settings.request_timeout_s)
+    content, _, _ = await endpoint.answer(dict(request.scope["headers"]), await request.body())
+    return Response(content, media_type="application/json")

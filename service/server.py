@@ -1,0 +1,179 @@
+"""A server's life: settings → socket → workers → application → models → ready → … → drained → exit.
+
+The socket comes first, so that a port in use is told before anything is loaded. Workers start before the
+application is imported: they come up while it is.
+"""
+
+import asyncio
+import errno
+import importlib.util
+import logging
+import socket
+import sys
+import time
+
+from models.catalog import require_repository
+from models.errors import UsageError
+from service.app_info import version
+from service.errors import StartError
+from service.loader import Loader, drain
+from service.metrics import Metrics
+from service.registry import ModelRegistry
+from service.runtimes.base import SessionOptions
+from service.settings import Settings
+from service.threads import plan, usable_cores
+from service.workers.base import WorkerPool
+
+_log = logging.getLogger("slipway.server")
+
+_BACKLOG = 2048
+
+
+def serve(settings: Settings) -> int:
+    """Serve until told to stop; returns the exit code. Raises StartError, UsageError, BundleError."""
+    _configure_logging(settings)
+    require_repository(settings.repository)
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise StartError("ONNX Runtime is not installed: pip install .[cpu] (or .[gpu])")
+    listener = _listen(settings)
+    with listener, asyncio.Runner(loop_factory=_new_loop) as runner:
+        return runner.run(_serve(settings, listener))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> int:
+    began = time.perf_counter()
+    metrics = Metrics({"version": version()})
+    pool = make_pool(settings, metrics)
+    await pool.start()
+    registry = ModelRegistry()
+    try:
+        return await _run(settings, listener, registry, pool, metrics, began)
+    finally:
+        await pool.close()
+
+
+async def _run(
+    settings: Settings,
+    listener: socket.socket,
+    registry: ModelRegistry,
+    pool: WorkerPool,
+    metrics: Metrics,
+    began: float,
+) -> int:
+    # Imported here: FastAPI takes longer than everything else, and the workers start meanwhile.
+    from service.signals import install
+    from service.stack import build_server
+
+    server, observer = build_server(registry, settings, metrics)
+
+    def on_drain() -> None:
+        registry.is_draining = True
+
+    install(server, on_drain, settings.lame_duck_s)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    loading = asyncio.create_task(Loader(settings, registry, pool, metrics).load_all())
+    try:
+        await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            loading.result()
+            _announce(settings, listener, registry, time.perf_counter() - began)
+        await serving
+    finally:
+        loading.cancel()
+        server.should_exit = True
+        await asyncio.gather(loading, serving, return_exceptions=True)
+        async with asyncio.timeout(settings.grace_s):
+            await drain(registry)
+        observer.flush()
+    _log.info("stopped")
+    return 0
+
+
+def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
+    """Workers and their threads within the cores that this process may use."""
+    cores = settings.threads or usable_cores()
+    workers, threads = plan(cores, settings.workers)
+    options = SessionOptions(threads, settings.provider)
+    if settings.isolation == "none":
+        from service.workers.inprocess import InProcessPool
+
+        return InProcessPool(workers, options)
+    from service.workers.pool import ProcessPool
+
+    def count(reason: str) -> None:
+        metrics.worker_restarts[reason] += 1
+
+    return ProcessPool(workers, options, hang_timeout_s=settings.hang_timeout_s, on_restart=count)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises StartError (port in use, forbidden) or UsageError (no such host)."""
+    try:
+        found = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise UsageError(f"--host {settings.host!r} is not an address of this machine") from error
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartError(_why_not(settings, error)) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _why_not(settings: Settings, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {settings.port} on {settings.host} is in use: stop the program that listens there, "
+            "or choose another with --port (0 takes a free one)"
+        )
+    if error.errno == errno.EACCES:
+        return f"port {settings.port} needs privileges; choose one above 1023 with --port"
+    return f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+
+
+def url_of(settings: Settings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _announce(
+    settings: Settings, listener: socket.socket, registry: ModelRegistry, seconds: float
+) -> None:
+    """One line for people (and tests) that the server can be used, and where."""
+    url = url_of(settings, listener)
+    names = ", ".join(str(model.key) for model in registry)
+    if names:
+        _log.info("serving %s at %s (try %s/docs) after %.2f s", names, url, url, seconds)
+    else:
+        where = settings.repository
+        _log.warning("%s holds no model to serve yet; `slipway train digits` makes one", where)
+        _log.info("listening at %s all the same", url)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # not on every platform; the standard loop does the same, slower
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _configure_logging(settings: Settings) -> None:
+    """Plain lines on stderr; the access log has stdout to itself."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    root = logging.getLogger("slipway")
+    root.handlers = [handler]
+    root.setLevel(settings.log_level.upper())
+    root.propagate = False
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    uvicorn_log.handlers = [handler]
+    uvicorn_log.setLevel(logging.ERROR)
+    uvicorn_log.propagate = False

@@ -74,6 +74,12 @@ class RunConfig(ConfigRecord):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where to train; auto takes CUDA where it answers"
     )
+    cpu_threads: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="torch's threads; 0: its choice, 1 suits tiny networks",
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="arithmetic of the training loop; weights stay fp32"
     )

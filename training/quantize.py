@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
 from onnxruntime.quantization import quantize_dynamic as ort_quantize_dynamic
 from onnxruntime.quantization import quantize_static as ort_quantize_static
@@ -28,13 +29,20 @@ def quantize(precision: str, source: Path, target: Path, rows: Iterable[Arrays])
     try:
         with _quiet(), tempfile.TemporaryDirectory() as folder:
             prepared = Path(folder) / "prepared.onnx"
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            quant_pre_process(_without_shapes(source), prepared, skip_symbolic_shape=True)
             QUANTIZERS[precision](prepared, target, rows)
             open_session(target)
     except Exception as error:  # the quantizer raises any kind; the variant is dropped with a line
         target.unlink(missing_ok=True)
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ExportFailed(reason[0]) from error
+
+
+def _without_shapes(source: Path) -> onnx.ModelProto:
+    """The exporter's notes on inner shapes go stale when weights are transposed; they are inferred anew."""
+    model = onnx.load(source)
+    del model.graph.value_info[:]
+    return model
 
 
 def _int8_dynamic(source: Path, target: Path, _: Iterable[Arrays]) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from models.manifest import Evaluation, Gate
 
@@ -42,17 +41,20 @@ class Reporter:
         self.console.print(f"  {escape(text)}", highlight=False, soft_wrap=True)
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """An aligned table; columns that hold numbers only are right-aligned."""
+        """An aligned table; columns that hold figures alone are right-aligned."""
         cells = [[str(cell) for cell in row] for row in rows]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for index, title in enumerate(head):
-            numeric = all(_is_figure(row[index]) for row in cells)
-            table.add_column(title, justify="right" if numeric else "left", overflow="fold")
-        for row in cells:
-            table.add_row(*(escape(cell) for cell in row))
-        from rich.padding import Padding
-
-        self.console.print(Padding(table, (0, 0, 0, 2)), highlight=False)
+        columns = list(zip(head, *cells, strict=True))
+        widths = [max(len(cell) for cell in column) for column in columns]
+        numeric = [all(_is_figure(cell) for cell in column[1:]) for column in columns]
+        for number, row in enumerate([head, *cells]):
+            padded = (
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(row, widths, numeric, strict=True)
+            )
+            text = escape("  ".join(padded).rstrip())
+            line = f"  [dim]{text}[/dim]" if number == 0 else f"  {text}"
+            if text:
+                self.console.print(line, highlight=False, soft_wrap=True)
 
     def evaluations(self, evaluations: Iterable[Evaluation]) -> None:
         self.table(

@@ -55,6 +55,18 @@ def resolve_device(wanted: str) -> torch.device:
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Use `count` threads (0: as they are). On a busy machine two threads of a tiny network wait for
+    each other at every layer: 64 pictures of 8×8 took 100 ms with two threads, 20 ms with one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def train(work: Work[Any], folder: RunFolder, report: Reporter, *, resume: bool) -> Trained:
     """Run the loop to its end. Raises Interrupted (Ctrl-C) and TrainingFailed."""
     device = resolve_device(work.config.device)
@@ -66,7 +78,7 @@ def train(work: Work[Any], folder: RunFolder, report: Reporter, *, resume: bool)
     with quiet_lightning():
         trainer = _trainer(work, folder, device, [keeper, ProgressLine(report)])
         try:
-            with keeper.stopping_on_ctrl_c():
+            with keeper.stopping_on_ctrl_c(), cpu_threads(work.config.cpu_threads):
                 trainer.fit(
                     module,
                     work.train_loader(),

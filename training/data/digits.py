@@ -11,11 +11,11 @@ import hashlib
 import numpy as np
 from sklearn.datasets import load_digits
 
-from training.data.images import ImageData, ImageSplit
+from training.data.images import ImageData, ImageSplit, Labels
 
 CLASS_NAMES = tuple("0123456789")
 SIDE = 8  # pixels
-_TEST_FRACTION = 0.2
+_TEST_FRACTION = _VALIDATION_FRACTION = 0.15
 
 
 def read_digits() -> ImageData:
@@ -23,20 +23,27 @@ def read_digits() -> ImageData:
     bunch = load_digits()
     pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = bunch.target.astype(np.int64)
-    test = np.sort(np.concatenate([_last_rows(labels, label) for label in range(10)]))
-    train = np.setdiff1d(np.arange(len(labels)), test)
+    train, validation, test = _in_order(labels)
     whole = ImageSplit(pixels, labels)
-    digest = hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest()
     return ImageData(
         name="scikit-learn-digits",
         class_names=CLASS_NAMES,
         train=whole.take(train),
+        validation=whole.take(validation),
         test=whole.take(test),
-        sha256=digest,
-        note="test: the last 20 % of each class, mostly other writers",
+        sha256=hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
+        note=f"the last {_TEST_FRACTION:.0%} of each class in file order",
     )
 
 
-def _last_rows(labels: np.ndarray, label: int) -> np.ndarray:
-    rows = np.flatnonzero(labels == label)
-    return rows[len(rows) - round(_TEST_FRACTION * len(rows)) :]
+def _in_order(labels: Labels) -> list[Labels]:
+    """Rows of train, validation and test: each class is cut twice, without shuffling."""
+    parts: list[list[Labels]] = [[], [], []]
+    for label in range(len(CLASS_NAMES)):
+        rows = np.flatnonzero(labels == label)
+        ends = np.cumsum([1 - _TEST_FRACTION - _VALIDATION_FRACTION, _VALIDATION_FRACTION])
+        for part, chunk in zip(
+            parts, np.split(rows, np.round(ends * len(rows)).astype(int)), strict=True
+        ):
+            part.append(chunk)
+    return [np.sort(np.concatenate(part)) for part in parts]

@@ -3,10 +3,12 @@
 Settles what depends on the data: side, colour, and the mean and deviation that the manifest will state.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from models.blocks import ImagePreprocessing
 from training.data.digits import SIDE, read_digits
@@ -14,7 +16,9 @@ from training.data.image_folder import ImageFolder
 from training.data.images import (
     ImageData,
     ImageSplit,
+    Picture,
     channel_statistics,
+    collect,
     stratified_rows,
 )
 from training.tasks.image_settings import ImageConfig
@@ -68,15 +72,13 @@ def prepare_images(
         grey = traits.is_grey if config.channels == "auto" else config.channels == "L"
         block = _block(config, side, is_grey=grey)
         data = folder.read(block, seed)
-    kept, held_out = stratified_rows(data.train.labels, validation_fraction, seed)
-    train = data.train.take(kept)
+    train, validation = data.train, data.validation
+    if validation is None:
+        kept, held_out = stratified_rows(train.labels, validation_fraction, seed)
+        train, validation = train.take(kept), train.take(held_out)
     mean, std = channel_statistics(train.pixels)
-    return PreparedImages(
-        data,
-        block.model_copy(update={"mean": mean, "std": std}),
-        train,
-        data.train.take(held_out),
-    )
+    described = block.model_copy(update={"mean": mean, "std": std})
+    return PreparedImages(data, described, train, validation)
 
 
 def _block(config: ImageConfig, side: int, *, is_grey: bool) -> ImagePreprocessing:
@@ -94,17 +96,13 @@ def _resized(data: ImageData, block: ImagePreprocessing) -> ImageData:
     """The digits at another size or in three channels, through the function the server uses."""
     if block.height == SIDE and block.channel_order == "L":
         return data
-    from PIL import Image
-
-    from training.data.images import Picture, collect
 
     def again(split: ImageSplit) -> ImageSplit:
         pictures = (
-            Picture("train", data.class_names[label], "", lambda row=row: Image.fromarray(row[0]))  # type: ignore[misc]
+            Picture("train", data.class_names[label], "", partial(Image.fromarray, row[0]))
             for row, label in zip(split.pixels, split.labels, strict=True)
         )
         return collect(pictures, data.class_names, block)
 
-    return ImageData(
-        data.name, data.class_names, again(data.train), again(data.test), data.sha256, data.note
-    )
+    validation = again(data.validation) if data.validation is not None else None
+    return replace(data, train=again(data.train), test=again(data.test), validation=validation)

@@ -48,7 +48,10 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A whole data set. `note` says how the test split came about, where that was decided here."""
+    """A whole data set. `note` says how the test split came about.
+
+    `validation` is None where the source has no opinion and any part of `train` will do.
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -56,6 +59,7 @@ class ImageData:
     test: ImageSplit
     sha256: str
     note: str = ""
+    validation: ImageSplit | None = None
 
 
 def collect(

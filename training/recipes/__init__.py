@@ -82,6 +82,7 @@ register(
         expected_time_s=35,
         config="training.recipes.digits:digits",
         work="training.tasks.image_classification:ImageClassificationWork",
+        own_data=("gates.accuracy_floor=none", "epochs=12", "batch_size=128", "cpu_threads=0"),
     )
 )
 register(

@@ -13,6 +13,7 @@ def digits() -> ImageClassificationConfig:
         name="digits",
         epochs=40,
         batch_size=64,
+        cpu_threads=1,
         optim=OptimConfig(learning_rate=4e-3, weight_decay=0.02),
         augment=AugmentConfig(shift=0.1, rotate_degrees=12.0, smallest=0.75, contrast=0.4),
         gates=GateConfig(accuracy_floor=0.97, beats=("majority",)),

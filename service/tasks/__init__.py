@@ -5,14 +5,17 @@ must do; every other module here is one plug-in or a part that several of them s
 """
 
 import importlib
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from models.errors import ManifestInvalid
+from models.errors import InputError, ManifestInvalid
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
     from service.tasks.base import ServiceTask
+
+_log = logging.getLogger("slipway.tasks")
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,18 @@ def plugin(name: str) -> "type[ServiceTask]":
 
 
 def open_task(bundle: "Bundle") -> "ServiceTask":
-    """The plug-in for a bundle's task, with its tokenizer, labels and example read."""
-    return plugin(bundle.manifest.task)(bundle)
+    """The plug-in for a bundle's task, ready for its first request.
+
+    Its own example goes through preprocessing once, so that no caller pays for what Pillow and the
+    tokenizers load lazily (20 ms).
+    """
+    task = plugin(bundle.manifest.task)(bundle)
+    try:
+        task.prepare_example()
+    except InputError as error:
+        # A model may be sound and its example not; its callers send inputs of their own.
+        _log.warning("the example of %s does not work: %s", bundle.name, error.message)
+    return task
 
 
 for _entry in (

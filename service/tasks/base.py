@@ -107,6 +107,14 @@ class ServiceTask(ABC, Generic[InstanceT, OptionsT]):
     def example(self) -> object:
         """An instance in JSON form that this very model answers sensibly."""
 
+    @abstractmethod
+    def preprocess(self, instance: InstanceT, options: OptionsT) -> Item | GenerationRequest:
+        """Raises InputError and its kin: the instance cannot be turned into what the model takes."""
+
+    def prepare_example(self) -> None:
+        """Read and preprocess the example. Raises InputError when it does not work."""
+        self.preprocess(self.read_json(self.example()), self.parse_options({}))
+
 
 class BatchTask(ServiceTask[InstanceT, OptionsT]):
     """A task whose instances become tensors and are run in batches."""
@@ -115,8 +123,7 @@ class BatchTask(ServiceTask[InstanceT, OptionsT]):
     """True when postprocessing one row takes long enough to belong in a thread."""
 
     @abstractmethod
-    def preprocess(self, instance: InstanceT, options: OptionsT) -> Item:
-        """Raises InputError and its kin: the instance cannot be turned into tensors."""
+    def preprocess(self, instance: InstanceT, options: OptionsT) -> Item: ...
 
     @abstractmethod
     def postprocess(self, row: Row, options: OptionsT) -> Answer: ...
@@ -127,7 +134,7 @@ class GenerationTask(ServiceTask[InstanceT, OptionsT]):
 
     @abstractmethod
     def preprocess(self, instance: InstanceT, options: OptionsT) -> GenerationRequest:
-        """Raises InputError and its kin, TextTooLong among them: the prompt does not fit."""
+        """Raises TextTooLong too: the prompt does not fit."""
 
     @abstractmethod
     def new_reader(self, options: OptionsT) -> "TokenReader":

@@ -28,8 +28,9 @@ def quantize(precision: str, source: Path, target: Path, rows: Iterable[Arrays])
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _quiet(), tempfile.TemporaryDirectory() as folder:
-            prepared = Path(folder) / "prepared.onnx"
-            quant_pre_process(_without_shapes(source), prepared, skip_symbolic_shape=True)
+            bare, prepared = Path(folder) / "bare.onnx", Path(folder) / "prepared.onnx"
+            _drop_shapes(source, bare)
+            quant_pre_process(bare, prepared, skip_symbolic_shape=True)
             QUANTIZERS[precision](prepared, target, rows)
             open_session(target)
     except Exception as error:  # the quantizer raises any kind; the variant is dropped with a line
@@ -38,11 +39,11 @@ def quantize(precision: str, source: Path, target: Path, rows: Iterable[Arrays])
         raise ExportFailed(reason[0]) from error
 
 
-def _without_shapes(source: Path) -> onnx.ModelProto:
-    """The exporter's notes on inner shapes go stale when weights are transposed; they are inferred anew."""
+def _drop_shapes(source: Path, target: Path) -> None:
+    """The exporter's notes on inner shapes go stale when weights are transposed: infer them anew."""
     model = onnx.load(source)
     del model.graph.value_info[:]
-    return model
+    onnx.save_model(model, target)
 
 
 def _int8_dynamic(source: Path, target: Path, _: Iterable[Arrays]) -> None:
@@ -90,10 +91,10 @@ class _Rows(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The quantizer logs advice through the root logger."""
+    """The quantizer logs advice and tracebacks through the root logger."""
     root = logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)
+    root.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:

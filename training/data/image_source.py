@@ -72,10 +72,8 @@ def prepare_images(
         grey = traits.is_grey if config.channels == "auto" else config.channels == "L"
         block = _block(config, side, is_grey=grey)
         data = folder.read(block, seed)
-    train, validation = data.train, data.validation
-    if validation is None:
-        kept, held_out = stratified_rows(train.labels, validation_fraction, seed)
-        train, validation = train.take(kept), train.take(held_out)
+    kept, held_out = stratified_rows(data.train.labels, validation_fraction, seed)
+    train, validation = data.train.take(kept), data.train.take(held_out)
     mean, std = channel_statistics(train.pixels)
     described = block.model_copy(update={"mean": mean, "std": std})
     return PreparedImages(data, described, train, validation)
@@ -104,5 +102,4 @@ def _resized(data: ImageData, block: ImagePreprocessing) -> ImageData:
         )
         return collect(pictures, data.class_names, block)
 
-    validation = again(data.validation) if data.validation is not None else None
-    return replace(data, train=again(data.train), test=again(data.test), validation=validation)
+    return replace(data, train=again(data.train), test=again(data.test))

@@ -48,10 +48,7 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A whole data set. `note` says how the test split came about.
-
-    `validation` is None where the source has no opinion and any part of `train` will do.
-    """
+    """A whole data set. `note` says how the test split came about."""
 
     name: str
     class_names: tuple[str, ...]
@@ -59,7 +56,6 @@ class ImageData:
     test: ImageSplit
     sha256: str
     note: str = ""
-    validation: ImageSplit | None = None
 
 
 def collect(

@@ -14,7 +14,7 @@ def digits_vae() -> ImageGenerationConfig:
         epochs=120,
         batch_size=64,
         cpu_threads=1,
-        beta=0.6,
+        beta=0.4,
         optim=OptimConfig(learning_rate=2e-3, weight_decay=0.01),
         gates=GateConfig(accuracy_floor=0.85, beats=("chance",), accuracy_budget=0.01),
         batching=Batching(max_batch_size=64),

@@ -131,7 +131,7 @@ class ImageClassificationWork(Work[ImageClassificationConfig]):
         test = self.images.test
         logits = self._logits(test.pixels, predict)
         figures = classification.evaluations(logits, self._held_out(), self.temperature)
-        if self.images.channels > 1 or self.config.augment.invert_probability == 0:
+        if not self._is_polarity_free:
             return figures
         inverted = self._logits(255 - test.pixels, predict).argmax(axis=1)
         right = int((inverted == test.labels).sum())
@@ -188,6 +188,11 @@ class ImageClassificationWork(Work[ImageClassificationConfig]):
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.images.data.class_names
+
+    @property
+    def _is_polarity_free(self) -> bool:
+        """True when black on white and white on black are learned alike."""
+        return self.images.channels == 1 and self.config.augment.invert_probability > 0
 
     def _held_out(self) -> classification.HeldOut:
         return classification.HeldOut(

@@ -1,0 +1,99 @@
+"""The loop: reproducible, resumable, stopped cleanly, and honest about broken runs."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.errors import UsageError
+from tests.training.fake_work import FakeWork, fake_config, prepared, silent_reporter
+from training import train
+from training.errors import Interrupted, TrainingFailed
+from training.runs import RunFolder
+
+
+def folder_in(root: Path) -> RunFolder:
+    folder = RunFolder(root, "fake")
+    folder.path.mkdir(parents=True)
+    return folder
+
+
+def weights_after(root: Path, seed: int) -> dict[str, torch.Tensor]:
+    work = FakeWork(fake_config(seed=seed), None)
+    train.seed_everything(seed)
+    work.prepare()
+    trained = train.train(work, folder_in(root), silent_reporter()[0], resume=False)
+    return dict(trained.module.state_dict())
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(tmp_path: Path) -> None:
+    first, again, other = (
+        weights_after(tmp_path / name, seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_best_weights_are_returned_in_eval_mode_with_the_history(tmp_path: Path) -> None:
+    report, text = silent_reporter()
+    trained = train.train(prepared(epochs=3), folder_in(tmp_path), report, resume=False)
+    assert not trained.module.training
+    assert [step for step, _ in trained.history["validation loss"]] == [8, 16, 24]
+    assert len(trained.history["train loss"]) == 24
+    assert "epoch 3/3" in text.getvalue()
+
+
+def test_ctrl_c_keeps_the_work_and_resume_ends_at_the_same_step(tmp_path: Path) -> None:
+    work = prepared(epochs=3)
+    work.on_step = lambda step: os.kill(os.getpid(), signal.SIGINT) if step == 11 else None
+    folder = folder_in(tmp_path)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted) as caught:
+        train.train(work, folder, silent_reporter()[0], resume=False)
+    assert caught.value.exit_code == 130
+    assert "--resume" in caught.value.message
+    assert "step 12" in caught.value.message
+    assert signal.getsignal(signal.SIGINT) == before
+
+    resumed = train.train(prepared(epochs=3), folder, silent_reporter()[0], resume=True)
+    steps = [step for step, _ in resumed.history["train loss"]]
+    assert steps == list(range(1, 25))
+
+
+def test_a_finished_run_resumes_straight_to_its_result(tmp_path: Path) -> None:
+    folder = folder_in(tmp_path)
+    first = train.train(prepared(), folder, silent_reporter()[0], resume=False)
+    again = train.train(prepared(), folder, silent_reporter()[0], resume=True)
+    assert first.history == again.history
+    weights = again.module.state_dict()
+    assert all(
+        torch.equal(weights[name], value) for name, value in first.module.state_dict().items()
+    )
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_remedy(tmp_path: Path) -> None:
+    work = prepared()
+    work.rows[:] = float("nan")
+    with pytest.raises(TrainingFailed, match=r"optim\.learning_rate"):
+        train.train(work, folder_in(tmp_path), silent_reporter()[0], resume=False)
+
+
+def test_a_run_too_short_to_validate_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TrainingFailed, match="max_steps"):
+        train.train(prepared(max_steps=1), folder_in(tmp_path), silent_reporter()[0], resume=False)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_is_never_quietly_replaced_by_the_cpu() -> None:
+    with pytest.raises(UsageError, match="--device auto or cpu"):
+        train.resolve_device("cuda")
+    assert train.resolve_device("auto").type == "cpu"
+
+
+def test_the_number_of_threads_is_given_back() -> None:
+    before = torch.get_num_threads()
+    with train.cpu_threads(1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before

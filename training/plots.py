@@ -1,4 +1,4 @@
-"""PNG pictures of a run: confusion matrix, loss curve, reliability diagram, sheet of images.
+"""PNG pictures of a run: confusion matrix, loss curve, reliability diagram, sheets of images and of texts.
 
 Called by the pipeline and by the `plots` of each kind of work. Figures are drawn without pyplot: no
 display, no global state, nothing left open. Labels come from people's data, so `$` is never read as
@@ -6,7 +6,7 @@ mathematics and a character the font lacks becomes a box instead of a warning.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ _DOTS_PER_INCH = 120
 _MOST_COUNTS = 24  # beyond this many classes the numbers in the cells cannot be read
 _MOST_NAMES = 120
 _SHEET_COLUMNS = 10
+_SHEET_CHARACTERS = 92  # in a line of a text sheet
 
 
 def confusion_matrix(path: Path, matrix: Array, labels: Sequence[str]) -> None:
@@ -93,6 +94,23 @@ def image_sheet(path: Path, images: Sequence[Array], captions: Sequence[str]) ->
         )
         axes.set_title(caption, fontsize=7, parse_math=False)
     _save(figure, path)
+
+
+def text_sheet(path: Path, texts: Sequence[str]) -> None:
+    """Texts one below the other in a typewriter face, long lines wrapped."""
+    blocks = ["\n".join(_wrapped(text)) for text in texts]
+    lines = sum(block.count("\n") + 3 for block in blocks)
+    figure = Figure(figsize=(7.0, 0.16 * lines + 0.3))
+    sheet = f"\n\n{'─' * _SHEET_CHARACTERS}\n".join(blocks)
+    figure.text(0.03, 0.98, sheet, va="top", family="monospace", fontsize=8, parse_math=False)
+    _save(figure, path)
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    for line in text.expandtabs(4).splitlines():
+        yield line[:_SHEET_CHARACTERS]
+        for start in range(_SHEET_CHARACTERS, len(line), _SHEET_CHARACTERS):
+            yield "  " + line[start : start + _SHEET_CHARACTERS]
 
 
 def _figure(width_inches: float, height_inches: float) -> tuple[Figure, Axes]:

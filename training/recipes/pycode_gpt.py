@@ -1,0 +1,31 @@
+"""Recipe `pycode-gpt`: a small decoder transformer on Python's own sources, or on any text."""
+
+from models.manifest import Batching
+from training.config import GateConfig, OptimConfig
+from training.networks.decoder import DecoderConfig
+from training.tasks.generation_settings import TextGenerationConfig
+
+
+def pycode_gpt() -> TextGenerationConfig:
+    """Sized for two minutes on two cores."""
+    return TextGenerationConfig(
+        recipe="pycode-gpt",
+        task="text-generation",
+        name="pycode-gpt",
+        decoder=DecoderConfig(context=256, width=256, layers=4, heads=4, kv_heads=2, hidden=704),
+        vocabulary=2048,
+        epochs=4,
+        epoch_windows=1200,
+        batch_size=8,
+        precision="bf16",
+        optim=OptimConfig(
+            learning_rate=3e-3,
+            weight_decay=0.1,
+            beta2=0.95,
+            schedule="one_cycle",
+            warmup_fraction=0.05,
+        ),
+        gates=GateConfig(beats=("order-3-bytes",), parity_atol=0.05),
+        batching=Batching(max_batch_size=16),
+        sample_prompts=("def ", "import ", "class ", "    for i in range("),
+    )

@@ -1,0 +1,27 @@
+"""What a text-generation run may be told, beyond what every run may be told."""
+
+from pydantic import Field
+
+from training.config import RunConfig
+from training.networks.decoder import DecoderConfig
+
+
+class TextGenerationConfig(RunConfig):
+    """`batch_size` counts windows of `decoder.context` tokens."""
+
+    decoder: DecoderConfig = Field(description="sizes of the network")
+    vocabulary: int = Field(
+        default=2048, ge=258, le=262_144, description="tokens of the byte-level BPE tokenizer"
+    )
+    epoch_windows: int = Field(
+        ge=1, description="windows of text in one epoch; a run need not see all of the text"
+    )
+    validation_windows: int = Field(
+        default=64, ge=1, description="windows kept from training to choose the best weights"
+    )
+    sample_prompts: tuple[str, ...] = Field(
+        default=("\n",), description="beginnings continued on the bundle's sample sheet"
+    )
+    default_max_tokens: int = Field(
+        default=64, ge=1, description="length of an answer when the caller does not say"
+    )

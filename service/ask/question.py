@@ -1,5 +1,6 @@
 """What a person typed after the model's name → an instance's raw form, as the task's kind wants it."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,11 +33,13 @@ def read_question(typed: str, task: type[ServiceTask], options: Mapping[str, obj
     is_picture = any(kind.startswith("image/") for kind in task.media_types)
     if typed == STDIN:
         data, asked = sys.stdin.buffer.read(), "standard input"
-    elif _is_file(typed):
+    elif os.path.isfile(typed):  # unlike Path, false for what cannot be a path at all
         data, asked = _read(Path(typed)), typed
     elif is_picture:
-        what = "is a folder" if Path(typed).is_dir() else "does not exist"
-        raise UsageError(f"{typed} {what}: name a picture (PNG, JPEG or WEBP), or - for stdin")
+        what = "is a folder" if os.path.isdir(typed) else "does not exist"
+        raise UsageError(
+            f"{typed[:200]} {what}: name a picture (PNG, JPEG or WEBP), or - for stdin"
+        )
     else:
         data, asked = _encode(typed), typed
     if is_picture:
@@ -60,13 +63,6 @@ def read_options(given: Mapping[str, object], pairs: list[str]) -> dict[str, obj
             raise UsageError(f"--option {pair!r}: write name=value")
         options[name.replace("-", "_")] = value
     return options
-
-
-def _is_file(typed: str) -> bool:
-    try:
-        return Path(typed).is_file()
-    except (OSError, ValueError):  # longer than a path may be, or a NUL: then it is text
-        return False
 
 
 def _read(path: Path) -> bytes:

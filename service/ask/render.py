@@ -39,7 +39,7 @@ def save_picture(prediction: dict[str, Any], target: Path) -> None:
 def _labels(rows: list[dict[str, Any]]) -> list[str]:
     width = max(len(str(row["label"])) for row in rows)
     return [
-        f"  {row['label']!s:<{width}}  {row['score']:6.1%}  {_bar(row['score'])}".rstrip()
+        f"  {_for_terminals(str(row['label'])):<{width}}  {row['score']:6.1%}  {_bar(row['score'])}".rstrip()
         for row in rows
     ]
 
@@ -52,7 +52,13 @@ def _bar(score: float) -> str:
 def _text(prediction: dict[str, Any], asked: str) -> list[str]:
     read, written = prediction["prompt_tokens"], prediction["completion_tokens"]
     note = f"  {written} tokens after {read}, ended by {prediction['finish_reason']}"
-    return [note, f"{asked}{prediction['text']}"]
+    return [note, _for_terminals(f"{asked}{prediction['text']}")]
+
+
+def _for_terminals(text: str) -> str:
+    """Control characters of a generated text must not steer the reader's terminal."""
+    shown = (c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(shown)
 
 
 def _picture(prediction: dict[str, Any], reply: Reply, asked: str, output: Path | None) -> str:

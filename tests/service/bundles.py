@@ -1,9 +1,10 @@
-"""Small bundles of every kind for tests of the service. Their graphs are never opened by these tests."""
+"""Small bundles of every kind for tests of the service. Without `model` their graph cannot be opened."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from models.blocks import (
@@ -44,19 +45,31 @@ def _spec(name: str, dtype: DataType, *shape: int | str, pad: bool = False) -> T
 
 
 def _publish(
-    repository: Path, draft: ManifestDraft, files: Mapping[str, str], golden: Golden | None
+    repository: Path,
+    draft: ManifestDraft,
+    files: Mapping[str, str],
+    golden: Golden | None,
+    model: bytes | None,
 ) -> Bundle:
     staged = repository.parent / f"staged-{draft.name}"
     staged.mkdir(parents=True, exist_ok=True)
-    (staged / "model.onnx").write_bytes(b"never opened")
+    (staged / "model.onnx").write_bytes(model or b"never opened")
     for file, text in files.items():
         (staged / file).write_text(text)
     if golden is not None:
+        if model is not None:
+            golden = Golden(golden.inputs, _answers(model, golden))
         golden.save(staged / "golden.npz")
     return publish(repository, draft, staged)
 
 
-def digits_bundle(repository: Path, name: str = "digits") -> Bundle:
+def _answers(model: bytes, golden: Golden) -> dict[str, np.ndarray]:
+    names = list(golden.outputs)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return dict(zip(names, session.run(names, golden.inputs), strict=True))
+
+
+def digits_bundle(repository: Path, name: str = "digits", model: bytes | None = None) -> Bundle:
     """Image classification: 8×8 grey pixels → 10 digits; the example is a white diagonal."""
     pixels = np.eye(8, dtype=np.float32)[None, None]
     draft = ManifestDraft(
@@ -70,10 +83,12 @@ def digits_bundle(repository: Path, name: str = "digits") -> Bundle:
         batching=Batching(max_batch_size=4),
     )
     golden = Golden({"image": pixels}, {"logits": np.zeros((1, 10), np.float32)})
-    return _publish(repository, draft, {"labels.txt": "\n".join(DIGITS)}, golden)
+    return _publish(repository, draft, {"labels.txt": "\n".join(DIGITS)}, golden, model)
 
 
-def language_bundle(repository: Path, name: str = "language-id") -> Bundle:
+def language_bundle(
+    repository: Path, name: str = "language-id", model: bytes | None = None
+) -> Bundle:
     """Text classification over bytes; at most 32 tokens."""
     tokenizer = byte_tokenizer()
     ids = np.asarray(Tokenizer.from_str(tokenizer).encode("hej där").ids, np.int64)[None]
@@ -94,11 +109,14 @@ def language_bundle(repository: Path, name: str = "language-id") -> Bundle:
         {"logits": np.zeros((1, 3), np.float32)},
     )
     files = {"labels.txt": "\n".join(LANGUAGES), "tokenizer.json": tokenizer}
-    return _publish(repository, draft, files, golden)
+    return _publish(repository, draft, files, golden, model)
 
 
 def writer_bundle(
-    repository: Path, name: str = "writer", bos_token_id: int | None = None
+    repository: Path,
+    name: str = "writer",
+    bos_token_id: int | None = None,
+    model: bytes | None = None,
 ) -> Bundle:
     """Text generation over bytes; prompt and answer share 64 tokens."""
     draft = ManifestDraft(
@@ -110,10 +128,10 @@ def writer_bundle(
         preprocessing=PromptPreprocessing(context_tokens=CONTEXT_TOKENS, bos_token_id=bos_token_id),
         postprocessing=GenerationPostprocessing(stop_token_ids=(0,), default_max_tokens=16),
     )
-    return _publish(repository, draft, {"tokenizer.json": byte_tokenizer()}, None)
+    return _publish(repository, draft, {"tokenizer.json": byte_tokenizer()}, None, model)
 
 
-def painter_bundle(repository: Path, name: str = "painter") -> Bundle:
+def painter_bundle(repository: Path, name: str = "painter", model: bytes | None = None) -> Bundle:
     """Image generation: a digit's name and 4 noise values → 8×8 grey pixels, shown four times as large."""
     draft = ManifestDraft(
         name=name,
@@ -127,10 +145,10 @@ def painter_bundle(repository: Path, name: str = "painter") -> Bundle:
         postprocessing=ImagePostprocessing(channel_order="L", upscale=4),
         batching=Batching(max_batch_size=4),
     )
-    return _publish(repository, draft, {"labels.txt": "\n".join(DIGITS)}, None)
+    return _publish(repository, draft, {"labels.txt": "\n".join(DIGITS)}, None, model)
 
 
-def tensor_bundle(repository: Path, name: str = "double") -> Bundle:
+def tensor_bundle(repository: Path, name: str = "double", model: bytes | None = None) -> Bundle:
     """A bare graph with one fixed input of 3 numbers."""
     draft = ManifestDraft(
         name=name,
@@ -142,7 +160,7 @@ def tensor_bundle(repository: Path, name: str = "double") -> Bundle:
         batching=Batching(max_batch_size=4),
     )
     rows = np.arange(3, dtype=np.float32)[None]
-    return _publish(repository, draft, {}, Golden({"x": rows}, {"y": rows * 2}))
+    return _publish(repository, draft, {}, Golden({"x": rows}, {"y": rows * 2}), model)
 
 
 BUNDLES = {

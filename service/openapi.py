@@ -1,29 +1,23 @@
-"""The OpenAPI document: FastAPI's own for the fixed paths, and one concrete operation per loaded model.
+"""The OpenAPI document: FastAPI's own for the fixed paths, and concrete operations for each loaded model.
 
-Every example in it is taken from the model's bundle and works when pressed. `x-slipway` on an operation
-tells the pages in `service/web` what kind of model it is.
+Every example in it is taken from a bundle and works when pressed. `x-slipway` on an operation tells the
+pages in `service/web` what kind of model it is.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 
-from models.blocks import ImagePreprocessing
-from models.datatypes import BY_ONNX, DataType
-from models.manifest import Manifest
 from service.offload import offload
+from service.operations import Document, Examples, Problem, define, examples_of, operations_of
 from service.registry import ModelRegistry, ServedModel
 from service.tasks.base import ServiceTask
-from service.tasks.examples import v2_example
 from service.tasks.image_generation import ImageGeneration
 from service.tasks.text_generation import TextGeneration
 
-Document = dict[str, Any]
-_REF = "#/components/schemas/{model}"
+_V2_INFER = "/v2/models/{name}"
 
 
 def build(app: FastAPI, models: Sequence[ServedModel]) -> Document:
@@ -32,158 +26,62 @@ def build(app: FastAPI, models: Sequence[ServedModel]) -> Document:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    _define(schemas, Problem)
+    define(schemas, Problem)
+    _correct_refusals(document)
     operations: Document = {}
     for model in models:
         if model.is_ready and model.task is not None:
-            operations |= _operations(model, model.task, schemas)
-            _add_example(document["paths"], model, model.task)
+            examples = examples_of(model, model.task)
+            operations |= operations_of(model, model.task, examples, schemas)
+            _exemplify(document["paths"], model, model.task, examples)
     # The loaded models come first: they are what a reader is looking for.
     document["paths"] = operations | document["paths"]
     return document
 
 
-class Problem(BaseModel):
-    """What every refusal answers, but for OpenAI's routes, which answer OpenAI's error object."""
+def _correct_refusals(document: Document) -> None:
+    """FastAPI announces a 422 of its own shape wherever a path has a parameter; it is never sent."""
+    for _, operation in _operations(document["paths"]):
+        if "HTTPValidationError" in str(operation["responses"].get("422", "")):
+            del operation["responses"]["422"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)
 
-    error: str
-    code: str
-    request_id: str
+
+def _operations(paths: Document) -> Iterator[tuple[str, Document]]:
+    return ((path, operation) for path, item in paths.items() for operation in item.values())
 
 
-def _operations(model: ServedModel, task: ServiceTask, schemas: Document) -> Document:
+def _exemplify(paths: Document, model: ServedModel, task: ServiceTask, examples: Examples) -> None:
+    """Fill what has no example yet with this model, where it can answer."""
     name = model.key.name
-    operations = {f"/v1/models/{name}/predict": {"post": _typed(model, task, schemas)}}
-    body = v2_example(model.bundle)
-    if model.batcher is not None and body is not None:
-        operations[f"/v2/models/{name}/infer"] = {"post": _infer(model.manifest, body)}
-    return operations
+    for path, operation in _operations(paths):
+        if path.startswith(_V2_INFER) and path.endswith("/infer") and model.batcher is None:
+            continue
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "path" and parameter["name"] in ("name", "version"):
+                value = name if parameter["name"] == "name" else str(model.key.version)
+                parameter.setdefault("example", value)
+        body = _body(path, model.key.name, task, examples)
+        if body is not None:
+            content = operation.setdefault("requestBody", {}).setdefault("content", {})
+            content.setdefault("application/json", {}).setdefault("example", body)
 
 
-def _typed(model: ServedModel, task: ServiceTask, schemas: Document) -> Document:
-    name, manifest = model.key.name, model.manifest
-    _define(schemas, task.answer)
-    answer = _REF.format(model=task.answer.__name__)
-    content: Document = {"application/json": _json_body(task)}
-    if task.media_types:
-        content["multipart/form-data"] = {"schema": _form_schema(task)}
-    for media_type in task.media_types:
-        content[media_type] = {"schema": {"type": "string", "format": "binary"}}
-    return {
-        "tags": [name],
-        "summary": f"Ask {name}",
-        "description": f"{manifest.description or manifest.task} · version {model.key.version}",
-        "operationId": f"predict_{name}",
-        "requestBody": {"required": True, "content": content},
-        "responses": _responses(_prediction_schema({"$ref": answer})),
-        "x-slipway": {
-            "model": name,
-            "version": model.key.version,
-            "task": manifest.task,
-            "description": manifest.description,
-            "field": task.field,
-            "media_types": list(task.media_types),
-            "labels": list(getattr(task, "labels", []))[:1000],
-            "options": _option_schemas(task),
-            "picture": _picture(manifest),
-        },
-    }
-
-
-def _picture(manifest: Manifest) -> Document | None:
-    """What the page must know to offer a drawing board."""
-    block = manifest.preprocessing
-    if not isinstance(block, ImagePreprocessing):
-        return None
-    return block.model_dump(include={"width", "height", "channel_order"})
-
-
-def _json_body(task: ServiceTask) -> Document:
-    instance = task.instance_schema()
-    many = {"type": "array", "items": instance, "minItems": 1}
-    properties = {task.field: {"anyOf": [instance, many]}, **_option_schemas(task)}
-    schema = {"type": "object", "properties": properties, "required": [task.field]}
-    return {"schema": schema, "example": {task.field: task.example()}}
-
-
-def _form_schema(task: ServiceTask) -> Document:
-    files = {"type": "array", "items": {"type": "string", "format": "binary"}}
-    return {"type": "object", "properties": {"file": files, **_option_schemas(task)}}
-
-
-def _option_schemas(task: ServiceTask) -> Document:
-    schema = task.options.model_json_schema()
-    properties: Document = schema.get("properties", {})
-    return properties
-
-
-def _prediction_schema(answer: Document) -> Document:
-    properties = {
-        "model_name": {"type": "string"},
-        "model_version": {"type": "string"},
-        "request_id": {"type": "string"},
-        "predictions": {"type": "array", "items": answer},
-    }
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _infer(manifest: Manifest, body: Document) -> Document:
-    inputs = ", ".join(
-        f"{spec.name} {BY_ONNX[DataType(spec.dtype)].v2}[{', '.join(map(str, spec.shape))}]"
-        for spec in manifest.inputs
-    )
-    return {
-        "tags": [manifest.name],
-        "summary": "Tensors in, tensors out (Open Inference Protocol V2)",
-        "description": f"inputs: {inputs}",
-        "operationId": f"infer_{manifest.name}",
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"type": "object"}, "example": body}},
-        },
-        "responses": _responses({"type": "object"}),
-    }
-
-
-def _responses(schema: Document) -> Document:
-    problem = {"application/json": {"schema": {"$ref": _REF.format(model="Problem")}}}
-    refusals = {
-        "400": "the request is wrong",
-        "413": "too large",
-        "415": "a content type that is not read here",
-        "422": "the input cannot be used",
-        "503": "try again later",
-    }
-    answers: Document = {
-        "200": {"description": "the answer", "content": {"application/json": {"schema": schema}}}
-    }
-    return answers | {
-        status: {"description": text, "content": problem} for status, text in refusals.items()
-    }
-
-
-def _add_example(paths: Document, model: ServedModel, task: ServiceTask) -> None:
-    """Give OpenAI's routes the first loaded model that answers there."""
-    name = model.key.name
-    if isinstance(task, TextGeneration):
-        path = "/v1/completions"
-        example = {"model": name, "prompt": task.example(), "max_tokens": 32, "seed": 1}
-    elif isinstance(task, ImageGeneration):
-        path, example = (
-            "/v1/images/generations",
-            {"model": name, "prompt": task.example(), "seed": 4},
-        )
-    else:
-        return
-    if path in paths:
-        content = paths[path]["post"]["requestBody"]["content"]["application/json"]
-        content.setdefault("example", example)
-
-
-def _define(schemas: Document, model: type[BaseModel]) -> None:
-    schema = model.model_json_schema(ref_template=_REF)
-    schemas.update(schema.pop("$defs", {}))
-    schemas[model.__name__] = schema
+def _body(path: str, name: str, task: ServiceTask, examples: Examples) -> object:
+    """What this model would be asked at a path that all models share; None: nothing."""
+    example = examples.instance
+    if path == "/v1/completions" and isinstance(task, TextGeneration):
+        return {"model": name, "prompt": example, "max_tokens": 32, "seed": 1}
+    if path == "/v1/images/generations" and isinstance(task, ImageGeneration):
+        return {"model": name, "prompt": example, "seed": 4}
+    if path.startswith("/v1/models/{name}"):
+        if path.endswith(":predict"):
+            return {"instances": [example]}
+        return {task.field: example} if path.endswith("/predict") else None
+    if path.startswith(_V2_INFER) and path.endswith("/infer"):
+        return examples.v2
+    return None
 
 
 class OpenApi:

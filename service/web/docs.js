@@ -65,7 +65,7 @@ function operationBody(path, method, operation) {
 
 function requestForm(path, method, operation, content) {
   const parameters = (operation.parameters || []).map((parameter) => {
-    const input = el("input", { placeholder: parameter.name });
+    const input = el("input", { placeholder: parameter.name, value: parameter.example ?? "" });
     return { ...parameter, input, label: el("label", {}, parameter.name, " ", input) };
   });
   const types = Object.keys(content);

@@ -13,7 +13,7 @@ from models.datatypes import BY_ONNX
 from models.errors import InputError
 from models.manifest import Manifest, TensorSpec
 from models.transforms.text import pad_batch
-from service.errors import InferenceFailed
+from service.errors import OutputMismatch
 from service.ticket import Arrays, Ticket
 
 _LENGTH_STEP = math.log(1.2)
@@ -32,7 +32,10 @@ class Assembly:
         self._is_simple = not self._padded and all(s.batch_axis == 0 for s in self.inputs)
 
     def batched(self, item: Arrays) -> Arrays:
-        """One item without batch axis → the same with a batch axis of 1."""
+        """One item without batch axis → the same with a batch axis of 1. Raises InputError."""
+        for spec in self.inputs:
+            if spec.name not in item:
+                raise InputError(f"input {spec.name!r} is missing")
         return {
             spec.name: np.expand_dims(item[spec.name], spec.batch_axis)
             if spec.batch_axis is not None
@@ -85,7 +88,7 @@ class Assembly:
         }
 
     def split(self, outputs: Arrays, tickets: Sequence[Ticket]) -> list[Arrays]:
-        """A batch's outputs → each ticket's. Raises InferenceFailed when the rows do not add up."""
+        """A batch's outputs → each ticket's. Raises OutputMismatch when the rows do not add up."""
         rows = sum(ticket.rows for ticket in tickets)
         if self.can_batch:
             for spec in self.outputs:
@@ -134,7 +137,7 @@ class Assembly:
     def _count(self, spec: TensorSpec, output: np.ndarray, rows: int) -> None:
         axis = spec.batch_axis or 0
         if output.ndim <= axis or output.shape[axis] != rows:
-            raise InferenceFailed(
+            raise OutputMismatch(
                 f"the model gave output {spec.name!r} of shape {list(output.shape)} for {rows} items"
             )
 

@@ -251,7 +251,10 @@ class Batcher:
             if isinstance(error, InferenceFailed):
                 _log.warning("a batch of %d failed: %s %s", len(batch), error, error.detail)
             await isolate(batch, error, self._attempt)
-        except SlipwayError as error:
+        except (
+            SlipwayError
+        ) as error:  # concerns all of them: a lost worker, answers that do not add up
+            _log.warning("a batch of %d failed: %s", len(batch), error)
             for ticket in batch:
                 ticket.fail(error)
         except Exception:  # ours: this batch's callers get a 500, the next batch is tried

@@ -18,6 +18,7 @@
     ├── DeadlineExceeded        the request's time was over before its answer
     ├── Cancelled               the caller left; counted, never sent
     ├── InferenceFailed         the model failed on this item; ours
+    ├── OutputMismatch          the model gave answers for another number of items; ours
     └── StartError              the server could not start
 
 `reason` is the one word shared by error bodies, logs and the `reason` label of counters.
@@ -118,6 +119,12 @@ class InferenceFailed(SlipwayError):
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.detail = detail
+
+
+class OutputMismatch(SlipwayError):
+    """Whose answer is whose cannot be known, so nobody of the batch gets one."""
+
+    reason = "output_mismatch"
 
 
 class StartError(SlipwayError):

@@ -34,20 +34,22 @@ def open_session(bundle: Bundle, options: SessionOptions) -> "OnnxSession":
             f"provider {options.provider!r} is not in this ONNX Runtime (it has: "
             f"{', '.join(available)}); install the matching package or choose another --provider"
         )
-    session_options = session_options_of(bundle, options)
+    session_options = session_options_of(options)
+    # The runtime keeps pointers into the weights until the session exists; `weights` keeps them alive.
+    weights = add_weights(session_options, bundle)
+    graph = bundle.read(MODEL_FILE)
     providers = [wanted] if options.provider == "cpu" else [wanted, _PROVIDERS["cpu"]]
     try:
         session = ort.InferenceSession(
-            bundle.read(MODEL_FILE), session_options, providers=providers, enable_fallback=0
+            graph, session_options, providers=providers, enable_fallback=0
         )
     except Exception as error:
         # The runtime raises its own classes, UnicodeDecodeError and plain RuntimeError on damaged
         # graphs; whoever loads is told one kind, and the server goes on without this version.
-        if isinstance(error, GraphRefused):
-            raise
         raise GraphRefused(
             f"{bundle.name}/{bundle.version}: ONNX Runtime: {_first_line(error)}"
         ) from error
+    del weights
     if session.get_providers()[0] != wanted:
         raise ProviderMissing(f"provider {options.provider!r} could not start on this machine")
     _check_signature(session, bundle.manifest)
@@ -109,20 +111,26 @@ def _from_value(value: ort.OrtValue) -> np.ndarray:
     return np.frombuffer(bytes(memory), np.uint16).reshape(value.shape())
 
 
-def session_options_of(bundle: Bundle, options: SessionOptions) -> ort.SessionOptions:
+def session_options_of(options: SessionOptions) -> ort.SessionOptions:
+    """Threads as planned, no spinning, no banners."""
     session_options = ort.SessionOptions()
     session_options.intra_op_num_threads = options.threads
     session_options.inter_op_num_threads = 1
     session_options.log_severity_level = _SILENT
     # Spinning threads burn the cores that the front end needs to parse the next request.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    beside = [file for file in bundle.manifest.files if file.startswith(f"{MODEL_FILE}.")]
-    if beside:  # external weights, handed over as verified bytes: the runtime opens no path itself
-        data = [bundle.read(file) for file in beside]
-        session_options.add_external_initializers_from_files_in_memory(
-            beside, data, [len(part) for part in data]
-        )
     return session_options
+
+
+def add_weights(session_options: ort.SessionOptions, bundle: Bundle) -> list[bytes]:
+    """Hand over external weights as verified bytes, so that the runtime opens no path itself."""
+    beside = [file for file in bundle.manifest.files if file.startswith(f"{MODEL_FILE}.")]
+    weights = [bundle.read(file) for file in beside]
+    if beside:
+        session_options.add_external_initializers_from_files_in_memory(
+            beside, weights, [len(part) for part in weights]
+        )
+    return weights
 
 
 def _check_signature(session: ort.InferenceSession, manifest: Manifest) -> None:

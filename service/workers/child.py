@@ -7,6 +7,7 @@ it gets WorkerLost, once. What happens next (a new child, the models again) is t
 import asyncio
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -155,7 +156,7 @@ class Child:
     def _on_message(self, message: Message) -> None:
         try:
             self._dispatch(message)
-        except (ArenaError, ValueError, LookupError) as error:
+        except (ArenaError, struct.error, ValueError, LookupError) as error:
             # What it says makes no sense, so nothing it says can be trusted: away with it.
             self._lost(f"the worker that held the request sent nonsense ({type(error).__name__})")
 

@@ -113,9 +113,12 @@ class ModelHost:
     def _load_generation(self, handle: int, bundle: Bundle) -> float | None:
         # Heavier than the rest of this module, and only where a generation model is served.
         from service.generation.host import GenerationHost
-        from service.runtimes.onnxruntime import session_options_of
+        from service.runtimes.onnxruntime import add_weights, session_options_of
 
-        host = GenerationHost(bundle, session_options_of(bundle, self.options))
+        session_options = session_options_of(self.options)
+        weights = add_weights(session_options, bundle)
+        host = GenerationHost(bundle, session_options)
+        del weights  # the session has its own copy now
         try:
             golden = read_golden(bundle)
             difference = None if golden is None else host.exam(golden)

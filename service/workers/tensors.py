@@ -45,21 +45,28 @@ def read_tensors(records: memoryview, arena: Arena) -> list[np.ndarray]:
     """Views into the arena, valid until the writer uses it again. Raises ArenaError on nonsense."""
     arrays: list[np.ndarray] = []
     position = 0
-    while position < len(records):
-        code, rank, offset, size_bytes = _RECORD.unpack_from(records, position)
-        position += _RECORD.size
-        shape = _DIMENSIONS[rank].unpack_from(records, position)
-        position += 8 * rank
-        info = TYPES[code]
-        memory = arena.readable(offset + size_bytes)
-        if info.onnx is DataType.STRING:
-            arrays.append(unpack_strings(memory[offset : offset + size_bytes], shape))
-            continue
-        count = math.prod(shape)
-        if min(shape, default=1) < 0 or count * info.numpy.itemsize != size_bytes:
-            raise ArenaError(f"shape {shape} does not fill {size_bytes} bytes")
-        arrays.append(np.frombuffer(memory, info.numpy, count, offset).reshape(shape))
+    try:
+        while position < len(records):
+            code, rank, offset, size_bytes = _RECORD.unpack_from(records, position)
+            position += _RECORD.size
+            shape = _DIMENSIONS[rank].unpack_from(records, position)
+            position += 8 * rank
+            arrays.append(_read(TYPES[code], shape, offset, size_bytes, arena))
+    except (struct.error, LookupError, UnicodeDecodeError) as error:
+        raise ArenaError(f"records that are none: {error}") from error
     return arrays
+
+
+def _read(
+    info: TypeInfo, shape: tuple[int, ...], offset: int, size_bytes: int, arena: Arena
+) -> np.ndarray:
+    memory = arena.readable(offset + size_bytes)
+    if info.onnx is DataType.STRING:
+        return unpack_strings(memory[offset : offset + size_bytes], shape)
+    count = math.prod(shape)
+    if min(shape, default=1) < 0 or count * info.numpy.itemsize != size_bytes:
+        raise ArenaError(f"shape {shape} does not fill {size_bytes} bytes")
+    return np.frombuffer(memory, info.numpy, count, offset).reshape(shape)
 
 
 def pack_strings(array: np.ndarray) -> np.ndarray:

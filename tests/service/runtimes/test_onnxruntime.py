@@ -1,0 +1,159 @@
+"""Sessions from verified bytes: every element type runs, damaged graphs and absent providers are refused."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from models.bundle import Bundle, open_bundle
+from models.datatypes import BY_ONNX, DataType
+from models.errors import BundleError, ExamFailed, IntegrityError, UsageError
+from models.golden import Golden
+from service.errors import InputRefused
+from service.exam import replay
+from service.runtimes import known, open_session
+from service.runtimes.base import GraphRefused, ProviderMissing, Session, SessionOptions
+from tests.service import graphs
+from tests.service.graphs import Tiny, spec
+
+
+def opened(tiny: Tiny, tmp_path: Path) -> tuple[Session, Bundle]:
+    bundle = tiny.publish(tmp_path / "repository", "m", tmp_path)
+    return open_session("onnxruntime", bundle, SessionOptions()), bundle
+
+
+@pytest.mark.parametrize("dtype", list(DataType))
+def test_every_element_type_runs(dtype: DataType, tmp_path: Path) -> None:
+    session, _ = opened(graphs.identity(dtype, 3), tmp_path)
+    numpy_type = BY_ONNX[dtype.value].numpy
+    values = ["a", "ß", ""] if dtype is DataType.STRING else [0, 1, 1]
+    array = np.array([values], numpy_type)
+    answer = session.run({"x": array})["y"]
+    assert answer.dtype == numpy_type
+    assert answer.tolist() == array.tolist()
+
+
+def test_a_session_says_what_it_really_uses(tmp_path: Path) -> None:
+    session, _ = opened(graphs.doubler(), tmp_path)
+    info = session.describe()
+    assert (info.runtime, info.provider, info.threads) == ("onnxruntime", "CPUExecutionProvider", 1)
+    session.close()
+
+
+def test_a_value_that_the_graph_refuses_is_the_callers_mistake(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session, _ = opened(graphs.gather(4), tmp_path)
+    with pytest.raises(InputRefused, match="out of data bounds"):
+        session.run({"id": np.array([9])})
+    assert capfd.readouterr() == ("", ""), "the runtime's own banner must not reach the log"
+
+
+def test_an_absent_provider_is_an_error_and_never_the_cpu(tmp_path: Path) -> None:
+    bundle = graphs.doubler().publish(tmp_path / "repository", "m", tmp_path)
+    with pytest.raises(ProviderMissing, match="tensorrt"):
+        open_session("onnxruntime", bundle, SessionOptions(provider="tensorrt"))
+
+
+def test_an_unknown_runtime_names_the_known_ones(tmp_path: Path) -> None:
+    bundle = graphs.doubler().publish(tmp_path / "repository", "m", tmp_path)
+    assert [info.name for info in known()] == ["onnxruntime"]
+    with pytest.raises(UsageError, match="onnxruntime"):
+        open_session("torch", bundle, SessionOptions())
+
+
+def test_bytes_that_are_no_graph_are_refused_in_one_line(tmp_path: Path) -> None:
+    tiny = graphs.doubler()
+    golden = Golden({"x": np.ones((1, 4), np.float32)}, {"y": np.ones((1, 4), np.float32)})
+    tiny.data = tiny.data[: len(tiny.data) // 2]
+    bundle = tiny.publish(tmp_path / "repository", "m", tmp_path, golden=golden)
+    with pytest.raises(GraphRefused) as refusal:
+        open_session("onnxruntime", bundle, SessionOptions())
+    assert "\n" not in refusal.value.message
+
+
+def test_a_changed_weight_is_found_although_the_runtime_would_load_it(tmp_path: Path) -> None:
+    bundle = graphs.mlp(8, 8).publish(tmp_path / "repository", "m", tmp_path)
+    model = bundle.path / "model.onnx"
+    data = bytearray(model.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    model.write_bytes(data)
+    with pytest.raises(IntegrityError):
+        open_session("onnxruntime", open_bundle(bundle.path, verify=False), SessionOptions())
+
+
+def test_external_weights_are_taken_from_verified_bytes(tmp_path: Path) -> None:
+    tiny = graphs.mlp(64, 32)
+    expected = tiny.run({"x": np.ones((1, 64), np.float32)})["y"]
+    staged = tmp_path / "staged-m"
+    staged.mkdir()
+    onnx.save_model(
+        onnx.load_from_string(tiny.data),
+        staged / "model.onnx",
+        save_as_external_data=True,
+        location="model.onnx.data",
+        size_threshold=0,
+    )
+    tiny.data = (staged / "model.onnx").read_bytes()
+    tiny.sample = None
+    session, bundle = opened(tiny, tmp_path)
+    assert "model.onnx.data" in bundle.manifest.files
+    answer = session.run({"x": np.ones((1, 64), np.float32)})["y"]
+    np.testing.assert_array_equal(answer, expected)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        ([("x", DataType.DOUBLE)], [("y", DataType.FLOAT)]),
+        ([("w", DataType.FLOAT)], [("y", DataType.FLOAT)]),
+        ([("x", DataType.FLOAT)], [("z", DataType.FLOAT)]),
+    ],
+    ids=["another type", "another input", "another output"],
+)
+def test_a_graph_that_is_not_what_the_manifest_says_is_refused(
+    inputs: list[tuple[str, DataType]], outputs: list[tuple[str, DataType]], tmp_path: Path
+) -> None:
+    tiny = graphs.identity()
+    tiny.sample = None
+    tiny.inputs = tuple(spec(name, dtype, ["batch", 3]) for name, dtype in inputs)
+    tiny.outputs = tuple(spec(name, dtype, ["batch", 3]) for name, dtype in outputs)
+    bundle = tiny.publish(tmp_path / "repository", "m", tmp_path)
+    with pytest.raises(GraphRefused, match="manifest"):
+        open_session("onnxruntime", bundle, SessionOptions())
+
+
+def test_a_graph_with_an_input_that_the_manifest_hides_is_refused(tmp_path: Path) -> None:
+    shape = ["batch", 2]
+    tiny = Tiny(
+        [helper.make_node("Add", ["a", "b"], ["y"])],
+        [spec("a", DataType.FLOAT, shape), spec("b", DataType.FLOAT, shape)],
+        [spec("y", DataType.FLOAT, shape)],
+    )
+    tiny.inputs = tiny.inputs[:1]
+    bundle = tiny.publish(tmp_path / "repository", "m", tmp_path)
+    with pytest.raises(GraphRefused, match="'b'"):
+        open_session("onnxruntime", bundle, SessionOptions())
+
+
+def test_the_exam_is_passed_by_the_published_graph_and_failed_by_another(tmp_path: Path) -> None:
+    session, bundle = opened(graphs.doubler(), tmp_path)
+    assert replay(session, bundle) == 0.0
+    wrong = Golden({"x": np.ones((1, 4), np.float32)}, {"y": np.full((1, 4), 3, np.float32)})
+    other = graphs.doubler().publish(tmp_path / "repository", "n", tmp_path, golden=wrong)
+    with pytest.raises(ExamFailed):
+        replay(session, other)
+
+
+def test_a_bundle_without_an_exam_has_none_to_pass(tmp_path: Path) -> None:
+    tiny = graphs.doubler()
+    tiny.sample = None
+    session, bundle = opened(tiny, tmp_path)
+    assert replay(session, bundle) is None
+
+
+def test_all_refusals_are_bundle_errors() -> None:
+    assert issubclass(GraphRefused, BundleError)
+    assert issubclass(ProviderMissing, BundleError)

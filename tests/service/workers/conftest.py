@@ -1,0 +1,49 @@
+"""A repository of tiny models, and pools of both kinds that run them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from models.bundle import Bundle
+from models.manifest import Batching
+from service.runtimes.base import SessionOptions
+from service.workers.inprocess import InProcessPool
+from service.workers.pool import ProcessPool
+from tests.service import graphs
+
+Pool = ProcessPool | InProcessPool
+MakePool = Callable[..., AbstractAsyncContextManager[Pool]]
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    root = tmp_path_factory.mktemp("workers")
+    one = Batching(max_batch_size=1)
+    tiny = {
+        "double": graphs.doubler(),
+        "gather": graphs.gather(),
+        "slow": graphs.slow(1_000_000),
+        "endless": graphs.slow(2**62),
+    }
+    return {
+        name: made.publish(root / "repository", name, root, batching=one)
+        for name, made in tiny.items()
+    }
+
+
+@pytest.fixture(params=["process", "none"])
+def make_pool(request: pytest.FixtureRequest) -> MakePool:
+    """`async with make_pool(workers) as pool`, for each kind of isolation."""
+
+    @asynccontextmanager
+    async def make(workers: int = 1) -> AsyncIterator[Pool]:
+        kind = ProcessPool if request.param == "process" else InProcessPool
+        pool = kind(workers, SessionOptions())
+        await pool.start()
+        try:
+            yield pool
+        finally:
+            await pool.close()
+
+    return make

@@ -96,15 +96,20 @@ def negative_log_likelihood(logits: Array, y_true: Array, temperature: float = 1
 def fit_temperature(logits: Array, y_true: Array) -> float:
     """The divisor of `logits` [N, C] that makes their softmax likeliest (Guo et al. 2017).
 
-    Golden-section search on ln T: the likelihood has one peak in 1/T. The answer stays within
-    0.05–20, so that logits without any error, or without any sense, cannot drive it to an end of
-    the number line. 1 where there is nothing to fit on.
+    Golden-section search on ln T: the likelihood has one peak in 1/T. Labels are softened by one
+    item's worth, as Platt (1999) does: where few or no answers are wrong, the plain likelihood asks
+    for boundless confidence. The answer stays within 0.05–20; 1 where there is nothing to fit on.
     """
     if not len(y_true):
         return 1.0
 
+    softened = 1 / (len(y_true) + 2)
+
     def loss(log_temperature: float) -> float:
-        return negative_log_likelihood(logits, y_true, float(np.exp(log_temperature)))
+        temperature = float(np.exp(log_temperature))
+        everything = _log_softmax(logits / temperature)
+        chosen = everything[np.arange(len(y_true)), y_true]
+        return -float((1 - softened) * chosen.mean() + softened * everything.mean())
 
     low, high = (float(np.log(end)) for end in _TEMPERATURES)
     while high - low > 1e-4:
@@ -112,3 +117,9 @@ def fit_temperature(logits: Array, y_true: Array) -> float:
         right = low + _GOLDEN_SECTION * (high - low)
         low, high = (low, right) if loss(left) <= loss(right) else (left, high)
     return float(np.exp((low + high) / 2))
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    result: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result

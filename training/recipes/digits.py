@@ -11,11 +11,11 @@ def digits() -> ImageClassificationConfig:
         recipe="digits",
         task="image-classification",
         name="digits",
-        epochs=40,
+        epochs=70,
         batch_size=64,
         cpu_threads=1,
         optim=OptimConfig(learning_rate=4e-3, weight_decay=0.02),
-        augment=AugmentConfig(shift=0.1, rotate_degrees=12.0, smallest=0.75, contrast=0.4),
+        augment=AugmentConfig(shift=0.08, rotate_degrees=10.0, smallest=0.8, contrast=0.3),
         gates=GateConfig(accuracy_floor=0.97, beats=("majority",)),
         batching=Batching(max_batch_size=64),
     )

@@ -9,7 +9,7 @@ Which media types and which JSON field a model takes is its task's business. The
 before it came here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -18,11 +18,13 @@ from starlette.requests import Request
 
 from models.errors import InputError
 from service.errors import BadJson, BadRequest, UnsupportedMedia
+from service.offload import offload
 from service.pipeline import MAX_INSTANCES
 from service.tasks.base import ServiceTask
 
 JSON, MULTIPART, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 _MAX_FIELDS = 64
+_INLINE_BYTES = 1 << 16
 _MAX_FIELD_BYTES = 1 << 20
 # TF Serving's clients send it; a bundle has one signature.
 _IGNORED = {"signature_name"}
@@ -41,7 +43,7 @@ async def read_typed(request: Request, task: ServiceTask) -> Intake:
     media_type = content_type(request)
     query = _several(request.query_params.multi_items())
     if media_type == JSON:
-        found = from_json(parse_json(await request.body()), task)
+        found = await read_document(request, from_json, task)
     elif media_type == MULTIPART:
         found = await _from_form(request, task)
     elif task.media_types and media_type in (*task.media_types, BYTES):
@@ -55,9 +57,24 @@ async def read_typed(request: Request, task: ServiceTask) -> Intake:
     return Intake(found.instances, {**query, **found.options})
 
 
+async def read_document(
+    request: Request, read: Callable[[object, ServiceTask], Intake], task: ServiceTask
+) -> Intake:
+    """`read` the body's JSON; a long body is parsed, and its pictures unpacked, off the event loop."""
+    body = await request.body()
+    if len(body) > _INLINE_BYTES:
+        return await offload(lambda: read(parse_json(body), task))
+    return read(parse_json(body), task)
+
+
 def content_type(request: Request) -> str:
     """The media type in lower case; JSON when the caller names none. Raises UnsupportedMedia for a
-    character set other than UTF-8 and for a compressed body that nothing unpacked."""
+    character set other than UTF-8, and for a compressed body."""
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedMedia(
+            f"content encoding {encoding[:40]!r} is not read here; send it plain"
+        )
     media_type, _, parameters = request.headers.get("content-type", JSON).partition(";")
     for parameter in parameters.lower().split(";"):
         name, _, value = parameter.strip().partition("=")

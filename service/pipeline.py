@@ -90,8 +90,10 @@ async def _predict_window(
 ) -> None:
     task, clock, phases = model.task, asyncio.get_running_loop().time, prediction.phases
     if isinstance(task, GenerationTask):
+        began = clock()
         answers = await _each(_generate(model, task, ask, deadline) for ask in asks)
         prediction.answers.extend(answers)
+        phases.infer_s += clock() - began
         return
     if not isinstance(task, BatchTask) or model.batcher is None:
         raise NotReady(f"model {model.key} takes no instances at the moment")
@@ -136,7 +138,13 @@ async def _postprocess(task: BatchTask, rows: list[Row], asks: Sequence[Ask]) ->
     pairs = zip(rows, asks, strict=True)
     if task.is_heavy_to_answer:
         return await _each(offload(task.postprocess, row, ask.options) for row, ask in pairs)
-    return [task.postprocess(row, ask.options) for row, ask in pairs]
+    answers = []
+    for index, (row, ask) in enumerate(pairs):
+        try:
+            answers.append(task.postprocess(row, ask.options))
+        except _ABOUT_AN_INSTANCE as error:
+            raise _InstanceFailed(index, error) from error
+    return answers
 
 
 async def _generate(

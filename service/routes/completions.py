@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.connection import while_connected
-from service.intake import parse_json
+from service.intake import content_type, parse_json
 from service.pipeline import Ask, predict
 from service.protocol.openai import (
     MAX_CHOICES,
@@ -34,6 +34,7 @@ router = APIRouter(tags=["openai"], route_class=OpenAIRoute)
     openapi_extra=body_of(CompletionRequest),
 )
 async def create_completion(request: Request) -> Response:
+    content_type(request)  # refuses what is not UTF-8, or compressed
     asked = parse(CompletionRequest, parse_json(await request.body()))
     model, task = served(request, asked.model)
     if not isinstance(task, TextGeneration):

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from service.connection import while_connected
-from service.intake import Intake, content_type, from_instances, parse_json, read_typed
+from service.intake import Intake, content_type, from_instances, read_document, read_typed
 from service.pipeline import Ask, predict
 from service.registry import ServedModel
 from service.responses import Json
@@ -53,8 +53,7 @@ async def _typed(request: Request, name: str, version: str | None) -> Response:
 async def _v1(request: Request, name: str, version: str | None) -> Response:
     model, task = served(request, name, version)
     content_type(request)  # V1 clients label JSON in many ways; only the character set matters
-    intake = from_instances(parse_json(await request.body()), task)
-    return await _answer(request, model, task, intake)
+    return await _answer(request, model, task, await read_document(request, from_instances, task))
 
 
 async def _answer(

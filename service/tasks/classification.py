@@ -9,6 +9,7 @@ from models.blocks import ClassificationPostprocessing
 from models.bundle import Bundle
 from models.errors import ManifestInvalid
 from models.transforms.scores import softmax, top_k
+from service.errors import InferenceFailed
 from service.tasks.base import Answer, BatchTask, InstanceT, Row, TaskOptions
 
 
@@ -48,8 +49,20 @@ class ClassificationTask(BatchTask[InstanceT, ClassificationOptions]):
             )
         self._block = block
         self.labels = bundle.labels(block.labels)
+        self._require_a_label_for_each_class()
+
+    def _require_a_label_for_each_class(self) -> None:
+        spec = next((s for s in self.manifest.outputs if s.name == self._block.output), None)
+        if spec is None:
+            raise ManifestInvalid(f"{self.name}: there is no output {self._block.output!r}")
+        classes = spec.shape[-1] if spec.shape else 1
+        if isinstance(classes, int) and classes != len(self.labels):
+            raise ManifestInvalid(f"{self.name}: {classes} classes but {len(self.labels)} labels")
 
     def postprocess(self, row: Row, options: ClassificationOptions) -> Answer:
-        scores = softmax(row[self._block.output], self.manifest.temperature)
-        best = top_k(np.atleast_1d(scores), self.labels, options.top_k or self._block.top_k)
+        logits = np.atleast_1d(row[self._block.output])
+        if not np.isfinite(logits).all():
+            raise InferenceFailed("the model's answer to this input is not a number")
+        scores = softmax(logits, self.manifest.temperature)
+        best = top_k(scores, self.labels, options.top_k or self._block.top_k)
         return {"label": best[0]["label"], "score": best[0]["score"], "labels": best}

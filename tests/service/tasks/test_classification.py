@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import ImageError, InputError, TextEmpty, TextTooLong
+from models.bundle import Bundle
+from models.errors import ImageError, InputError, ManifestInvalid, TextEmpty, TextTooLong
 from models.golden import Golden
+from service.errors import InferenceFailed
 from service.tasks.image_classification import ImageClassification
 from service.tasks.text_classification import TextClassification
 from tests.service.bundles import digits_bundle, language_bundle
@@ -44,6 +46,19 @@ def test_the_caller_may_ask_for_fewer_or_more_labels(digits: ImageClassification
     row = {"logits": np.arange(10, dtype=np.float32)}
     for k in (1, 10):
         assert len(digits.postprocess(row, digits.parse_options({"top_k": k}))["labels"]) == k
+
+
+def test_an_answer_that_is_no_number_is_the_models_failure(digits: ImageClassification) -> None:
+    with pytest.raises(InferenceFailed):
+        digits.postprocess({"logits": np.full(10, np.nan, np.float32)}, digits.parse_options({}))
+
+
+def test_labels_that_do_not_match_the_classes_are_refused_at_load(tmp_path: Path) -> None:
+    bundle = digits_bundle(tmp_path / "repository")
+    spec = bundle.manifest.outputs[0].model_copy(update={"shape": ("batch", 11)})
+    manifest = bundle.manifest.model_copy(update={"outputs": (spec,)})
+    with pytest.raises(ManifestInvalid, match="11 classes but 10 labels"):
+        ImageClassification(Bundle(bundle.path, manifest))
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class ProcessPool:
 
     @property
     def is_healthy(self) -> bool:
-        return any(child is not None and child.is_alive for child in self._supervisor.children)
+        return self._supervisor.is_healthy
 
     def pids(self) -> list[int]:
         return [child.process.pid for child in self._supervisor.children if child is not None]

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from service.runtimes.base import SessionOptions
 from service.workers.child import Child
@@ -14,6 +16,7 @@ _WATCH_S = 0.5
 _CALM_S = 10.0
 _QUICK_RESTARTS = 3
 _PAUSE_S = 1.0
+_GRACE_S = 5.0  # a replacement takes one or two; until then requests are held, not refused
 
 
 class Supervisor:
@@ -41,8 +44,17 @@ class Supervisor:
         self.children: list[Child | None] = [None] * workers
         self._tasks: set[asyncio.Task[None]] = set()
         self._hung: set[Child] = set()
+        self._dying: set[Child] = set()  # killed, not yet reaped
         self._restarts: deque[float] = deque(maxlen=_QUICK_RESTARTS)
+        self._lost_at = -math.inf
         self._is_closing = False
+
+    @property
+    def is_healthy(self) -> bool:
+        """A worker is up, or was so recently that its replacement is still to be expected."""
+        if any(child is not None and child.is_alive for child in self.children):
+            return True
+        return time.monotonic() - self._lost_at < _GRACE_S
 
     def start(self) -> None:
         for index in range(len(self.children)):
@@ -54,6 +66,7 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(asyncio.to_thread(child.process.wait) for child in self._dying))
         await asyncio.gather(*(child.close() for child in self.children if child is not None))
 
     def _new_child(self, index: int) -> Child:
@@ -67,12 +80,15 @@ class Supervisor:
         _log.warning("worker %d (pid %d) %s; starting another", index, child.process.pid, reason)
         if self.children[index] is child:
             self.children[index] = None
+            self._lost_at = time.monotonic()
+        self._dying.add(child)
         self._on_restart(reason)
         self._on_lost(child)
         self._background(self._replace(index, child))
 
     async def _replace(self, index: int, old: Child) -> None:
-        await asyncio.to_thread(old.process.wait)  # it was killed; this leaves no zombie
+        await asyncio.to_thread(old.process.wait)
+        self._dying.discard(old)
         clock = asyncio.get_running_loop().time
         if len(self._restarts) == _QUICK_RESTARTS and clock() - self._restarts[0] < _CALM_S:
             await asyncio.sleep(_PAUSE_S)  # something ends every worker; do not burn the machine
@@ -101,10 +117,7 @@ class Supervisor:
                     self._hung.add(child)
                     child.kill()
 
-    def _background(self, work: "Awaitable[None]") -> None:
-        async def run() -> None:
-            await work
-
-        task = asyncio.create_task(run())
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -23,7 +23,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     tiny = {
         "double": graphs.doubler(),
         "gather": graphs.gather(),
-        "slow": graphs.slow(1_000_000),
+        "slow": graphs.slow(300_000),
         "endless": graphs.slow(2**62),
     }
     return {

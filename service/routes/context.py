@@ -41,11 +41,16 @@ def deadline(request: Request) -> float:
 
 
 def server_timing(phases: Phases) -> str:
-    """The Server-Timing header's value (milliseconds), as browsers' network panels show it."""
+    """The Server-Timing header's value (milliseconds), as browsers' network panels show it.
+
+    A stage that was not measured apart (a generation's queue) is left out.
+    """
     parts = {
         "preprocess": phases.preprocess_s,
         "queue": phases.queue_s,
         "infer": phases.infer_s,
         "postprocess": phases.postprocess_s,
     }
-    return ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in parts.items())
+    return ", ".join(
+        f"{name};dur={seconds * 1e3:.3f}" for name, seconds in parts.items() if seconds
+    )

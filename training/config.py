@@ -71,6 +71,11 @@ class RunConfig(ConfigRecord):
         default=-1, ge=-1, description="stop after this many optimiser steps; -1: no limit"
     )
     batch_size: int = Field(ge=1, description="training items in one optimiser step")
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="weights to publish: of the least validation loss, or the last, which are better "
+        "where the schedule ends near zero and validation is small",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where to train; auto takes CUDA where it answers"
     )

@@ -30,7 +30,7 @@ _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 @dataclass(frozen=True)
 class Trained:
-    """`module` holds the best weights, in eval mode, on the device it was trained on."""
+    """`module` holds the weights that `keep` asks for, in eval mode, on the device it was trained on."""
 
     module: lightning.LightningModule
     history: History
@@ -91,7 +91,8 @@ def train(work: Work[Any], folder: RunFolder, report: Reporter, *, resume: bool)
             raise Interrupted(f"{stopped.message.partition(';')[0]}; go on with: {again}") from None
     if not folder.best.is_file():
         raise TrainingFailed("no validation was done: allow more steps (max_steps, epochs)")
-    module.load_state_dict(torch.load(folder.best, weights_only=True, map_location="cpu"))
+    if work.config.keep == "best":
+        module.load_state_dict(torch.load(folder.best, weights_only=True, map_location="cpu"))
     return Trained(module.to(device).eval(), keeper.history, device, time.monotonic() - began_s)
 
 

@@ -3,13 +3,16 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from models.errors import UsageError
 from tests.training.fake_work import FakeWork, fake_config, prepared, silent_reporter
 from training import train
+from training.data.loaders import array_loader
 from training.errors import Interrupted, TrainingFailed
 from training.runs import RunFolder
 
@@ -34,6 +37,26 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(tmp_path:
     )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_weights_that_were_asked_for_are_kept(tmp_path: Path, keep: str) -> None:
+    class Unlearning(FakeWork):
+        """Validated on the opposite labels: the more it learns, the worse it gets."""
+
+        def val_loader(self) -> DataLoader[Any]:
+            return array_loader(self.rows, 1 - self.labels, batch_size=64, shuffle=False)
+
+    work, folder = Unlearning(fake_config(epochs=3, keep=keep), None), folder_in(tmp_path)
+    work.prepare()
+    trained = train.train(work, folder, silent_reporter()[0], resume=False)
+    losses = [loss for _, loss in trained.history["validation loss"]]
+    assert losses[0] == min(losses) < losses[-1]
+    best = torch.load(folder.best, weights_only=True)
+    same = all(
+        torch.equal(value, best[name]) for name, value in trained.module.state_dict().items()
+    )
+    assert same is (keep == "best")
 
 
 def test_the_best_weights_are_returned_in_eval_mode_with_the_history(tmp_path: Path) -> None:

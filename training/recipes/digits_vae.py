@@ -13,6 +13,7 @@ def digits_vae() -> ImageGenerationConfig:
         name="digits-vae",
         epochs=120,
         batch_size=64,
+        keep="last",
         cpu_threads=1,
         beta=0.4,
         optim=OptimConfig(learning_rate=2e-3, weight_decay=0.01),

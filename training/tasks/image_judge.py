@@ -53,7 +53,7 @@ class Judge:
 
 
 def train_judge(images: PreparedImages, epochs: int, seed: int, device: str) -> Judge:
-    """Train on `images`, quietly. The random state of the caller's run is left as it was."""
+    """Train on `images`, quietly. Torch's random state is left as it was."""
     base = digits()
     config = base.model_copy(
         update={

@@ -1,0 +1,52 @@
+"""What a run prints: aligned, without control characters, readable by people."""
+
+import pytest
+
+from models.manifest import Gate
+from tests.training.fake_work import silent_reporter
+from training.report import figure, human_bytes
+
+
+def test_a_table_is_aligned_and_figures_stand_right() -> None:
+    report, text = silent_reporter()
+    report.table(("name", "value"), [("a", "1.5"), ("longer", "22.25")])
+    assert text.getvalue().splitlines() == [
+        "  name    value",
+        "  a         1.5",
+        "  longer  22.25",
+    ]
+
+
+def test_no_control_characters_reach_a_log_and_markup_is_only_text() -> None:
+    report, text = silent_reporter()
+    report.stage("train", "[bold]x[/bold]")
+    report.line("[red]not markup[/red]")
+    report.table(("a",), [("[b]",)])
+    assert "\x1b" not in text.getvalue()
+    assert "[red]not markup[/red]" in text.getvalue()
+    assert "[b]" in text.getvalue()
+
+
+def test_gates_say_their_verdict_in_words() -> None:
+    report, text = silent_reporter()
+    gate = Gate(name="floor", limit=0.9, measured=0.5, comparison=">=", passed=False)
+    report.gates([gate, gate.model_copy(update={"passed": True})])
+    assert text.getvalue().count("FAILED") == 1
+    assert text.getvalue().count("passed") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.97214, "0.9721"), (0, "0"), (1.5e-6, "1.50e-06"), (12345.0, "1.23e+04"), (-0.5, "-0.5000")],
+)
+def test_figures_show_what_says_something(value: float, text: str) -> None:
+    assert figure(value) == text
+
+
+def test_bytes_are_shown_in_fitting_units() -> None:
+    assert [human_bytes(size) for size in (10, 1536, 3 << 20, 5 << 30)] == [
+        "10 B",
+        "1.5 KiB",
+        "3.0 MiB",
+        "5.0 GiB",
+    ]

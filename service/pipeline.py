@@ -73,6 +73,16 @@ async def predict(
         raise BadRequest("send at least one instance")
     if len(asks) > MAX_INSTANCES:
         raise BadRequest(f"{len(asks)} instances in one request; send at most {MAX_INSTANCES}")
+    model.meters.in_flight += 1
+    try:
+        return await _predict_windows(model, asks, deadline)
+    finally:
+        model.meters.in_flight -= 1
+
+
+async def _predict_windows(
+    model: ServedModel, asks: Sequence[Ask], deadline: float | None
+) -> Prediction:
     prediction = Prediction()
     size = max(_LEAST_WINDOW, _WINDOW_BATCHES * model.manifest.batching.max_batch_size)
     for start in range(0, len(asks), size):

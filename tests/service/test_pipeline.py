@@ -142,6 +142,7 @@ def test_a_full_queue_refuses_the_request_and_withdraws_its_items(bundle: Bundle
         model = served(bundle, gate, queue_rows=4)
         running = asyncio.create_task(predict(model, asks(1, 2, 3, 4)))
         await until(lambda: bool(gate.seen))
+        assert model.meters.in_flight == 1
         with pytest.raises(QueueFull) as caught:
             await predict(model, asks(*range(10, 18)))
         assert not caught.value.message.startswith("instance")
@@ -149,6 +150,7 @@ def test_a_full_queue_refuses_the_request_and_withdraws_its_items(bundle: Bundle
         assert first(await running) == [2, 4, 6, 8]
         assert first(await predict(model, asks(9))) == [18]
         assert not any(value >= 10 for value in gate.seen)
+        assert model.meters.in_flight == 0
 
     asyncio.run(scenario())
 

@@ -35,10 +35,9 @@ class DecoderConfig(ConfigRecord):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "DecoderConfig":
-        if self.width % (2 * self.heads):
-            raise ValueError(
-                f"width {self.width} must be a multiple of twice the heads {self.heads}"
-            )
+        if self.width % (16 * self.heads):
+            # ONNX Runtime's attention kernel takes head sizes in steps of 16.
+            raise ValueError(f"width {self.width} must be a multiple of 16 · heads ({self.heads})")
         if self.heads % self.kv_heads:
             raise ValueError(f"heads {self.heads} must be a multiple of kv_heads {self.kv_heads}")
         return self

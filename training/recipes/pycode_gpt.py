@@ -1,9 +1,9 @@
 """Recipe `pycode-gpt`: a small decoder transformer on Python's own sources, or on any text."""
 
 from models.manifest import Batching
-from training.config import GateConfig, OptimConfig
+from training.config import GateConfig
 from training.networks.decoder import DecoderConfig
-from training.tasks.generation_settings import TextGenerationConfig
+from training.tasks.generation_settings import DecoderOptimConfig, TextGenerationConfig
 
 
 def pycode_gpt() -> TextGenerationConfig:
@@ -18,8 +18,9 @@ def pycode_gpt() -> TextGenerationConfig:
         epoch_windows=1200,
         batch_size=8,
         precision="bf16",
-        optim=OptimConfig(
+        optim=DecoderOptimConfig(
             learning_rate=3e-3,
+            matrix_learning_rate=0.02,
             weight_decay=0.1,
             beta2=0.95,
             schedule="one_cycle",

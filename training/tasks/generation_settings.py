@@ -2,12 +2,22 @@
 
 from pydantic import Field
 
-from training.config import RunConfig
+from training.config import OptimConfig, RunConfig
 from training.networks.decoder import DecoderConfig
+
+
+class DecoderOptimConfig(OptimConfig):
+    """Muon for the hidden matrices, AdamW for the rest; one schedule for both."""
+
+    matrix_learning_rate: float = Field(
+        default=0.02, gt=0, description="Muon's step size for the hidden matrices, at the peak"
+    )
 
 
 class TextGenerationConfig(RunConfig):
     """`batch_size` counts windows of `decoder.context` tokens."""
+
+    optim: DecoderOptimConfig = DecoderOptimConfig()
 
     decoder: DecoderConfig = Field(description="sizes of the network")
     vocabulary: int = Field(

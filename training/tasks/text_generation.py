@@ -17,7 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from models.blocks import GenerationPostprocessing, PromptPreprocessing
 from models.manifest import Evaluation, ManifestDraft, Tolerance
-from training import optimizer, plots
+from training import muon, plots
 from training.data.byte_tokenizer import END_OF_TEXT_ID, token_bytes, train_tokenizer
 from training.data.documents import Corpus, Document
 from training.data.pysource import read_standard_library
@@ -58,7 +58,8 @@ class DecoderModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)
-        return optimizer.configure(self.network, self._config.optim, steps)
+        optim = self._config.optim
+        return muon.configure(self.network, optim, optim.matrix_learning_rate, steps)
 
 
 class TextGenerationWork(Work[TextGenerationConfig]):

@@ -1,0 +1,252 @@
+"""Text classification: the language of a phrase, or the classes of anybody's labelled texts.
+
+A kind of work for `training.pipeline`. Letters: N texts, B batch, T tokens, K classes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from models.blocks import ClassificationPostprocessing, TextPreprocessing
+from models.datatypes import DataType
+from models.manifest import Evaluation, ManifestDraft, TensorSpec
+from models.transforms.text import TextEncoder
+from training import metrics, optimizer
+from training.baselines import tfidf_predictions
+from training.data.cldr import load_phrases
+from training.data.labelled_text import LabelledText, TextData
+from training.data.text_table import TableChoice, load_text_table
+from training.data.text_tokenizer import fit_tokenizer
+from training.data.token_loader import TokenBatch, pad_rows, token_loader
+from training.networks.text_classifier import TextClassifier
+from training.tasks import classification
+from training.tasks.text_settings import TextClassificationConfig
+from training.work import Array, Arrays, ExportPlan, Predict, Work
+
+_EVALUATION_BATCH = 256
+_IDS, _MASK, _LOGITS = "input_ids", "attention_mask", "logits"
+
+
+class TextClassifierModule(lightning.LightningModule):
+    """Loss and optimiser around the network. Batches are those of `training.data.token_loader`."""
+
+    def __init__(self, network: TextClassifier, config: TextClassificationConfig) -> None:
+        super().__init__()
+        self.network = network
+        self._config = config
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """int64 [B, T] twice → logits float [B, K]."""
+        logits: Tensor = self.network(input_ids, attention_mask)
+        return logits
+
+    def training_step(self, batch: TokenBatch, _: int) -> Tensor:
+        ids, mask, labels = batch
+        loss = functional.cross_entropy(
+            self(ids, mask), labels, label_smoothing=self._config.label_smoothing
+        )
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch: TokenBatch, _: int) -> None:
+        ids, mask, labels = batch
+        loss = functional.cross_entropy(self(ids, mask), labels)
+        self.log("val_loss", loss, batch_size=len(labels))
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        steps = int(self.trainer.estimated_stepping_batches)
+        return optimizer.configure(self.network, self._config.optim, steps)
+
+
+class TextClassificationWork(Work[TextClassificationConfig]):
+    """One run. `prepare` must come first."""
+
+    texts: TextData
+    encoder: TextEncoder
+    temperature: float = 1.0
+    _rows: dict[str, list[Array]]
+    _baseline: Array | None = None
+
+    def prepare(self) -> None:
+        config = self.config
+        self.texts = self._read()
+        tokenizer = fit_tokenizer(
+            self.texts.train.texts, config.vocabulary, lowercase=config.lowercase
+        )
+        self.encoder = TextEncoder(
+            tokenizer.to_str(), TextPreprocessing(max_tokens=config.max_tokens)
+        )
+        self._rows = {
+            "train": self._encode(self.texts.train),
+            "validation": self._encode(self.texts.validation),
+            "test": self._encode(self.texts.test),
+        }
+
+    def data_summary(self) -> dict[str, str]:
+        lengths = [len(row) for row in self._rows["train"]]
+        summary = {
+            "data set": f"{self.texts.name}, {len(self.texts.classes)} classes",
+            "train": f"{len(self.texts.train):,} texts, {np.mean(lengths):.1f} tokens on average",
+            "validation": f"{len(self.texts.validation):,} texts",
+            "test": f"{len(self.texts.test):,} texts",
+            "tokenizer": f"{self.encoder.tokenizer.get_vocab_size():,} tokens",
+        }
+        return summary | ({"notes": "; ".join(self.texts.notes)} if self.texts.notes else {})
+
+    def data_sha256(self) -> str:
+        return self.texts.sha256()
+
+    def lightning_module(self) -> TextClassifierModule:
+        network = TextClassifier(
+            vocabulary=self.encoder.tokenizer.get_vocab_size(),
+            classes=len(self.texts.classes),
+            width=self.config.width,
+            filters=self.config.filters,
+            windows=self.config.windows,
+            dropout=self.config.dropout,
+        )
+        return TextClassifierModule(network, self.config)
+
+    def train_loader(self) -> DataLoader[Any]:
+        return self._loader("train", self.texts.train, shuffle=True)
+
+    def val_loader(self) -> DataLoader[Any]:
+        return self._loader("validation", self.texts.validation, shuffle=False)
+
+    def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
+        assert isinstance(module, TextClassifierModule)
+        ids, mask = (
+            TensorSpec(
+                name=name,
+                dtype=DataType.INT64,
+                shape=("batch", "sequence"),
+                pad_axes=("sequence",),
+            )
+            for name in (_IDS, _MASK)
+        )
+        logits = TensorSpec(
+            name=_LOGITS, dtype=DataType.FLOAT, shape=("batch", len(self.texts.classes))
+        )
+        lengths = tuple(length for length in (1, 7, 33) if length <= self.config.max_tokens)
+        return ExportPlan(
+            module.network, (ids, mask), (logits,), lengths=(*lengths, self.config.max_tokens)
+        )
+
+    def calibrate(self, predict: Predict) -> None:
+        logits = self._logits("validation", predict)
+        self.temperature = metrics.fit_temperature(logits, self.texts.validation.labels)
+
+    def evaluate(self, predict: Predict) -> tuple[Evaluation, ...]:
+        """Accuracy first, beside the majority class and, where quick, TF-IDF with regression."""
+        logits = self._logits("test", predict)
+        accuracy, *others = classification.evaluations(logits, self._held_out(), self.temperature)
+        return (
+            accuracy.model_copy(update={"baselines": accuracy.baselines | self._baselines()}),
+            *others,
+        )
+
+    def sample_inputs(self, batch: int, length: int | None) -> Arrays:
+        """Test texts; of a given length: the first row full, the others as long as they are."""
+        order = np.random.default_rng(0).permutation(len(self._rows["test"]))
+        rows = [self._rows["test"][row] for row in np.resize(order, batch)]
+        if length is not None:
+            rows[0] = np.resize(rows[0], length)
+        ids, mask = pad_rows(rows, length)
+        return {_IDS: ids, _MASK: mask}
+
+    def draft(self, module: lightning.LightningModule) -> ManifestDraft:
+        plan = self.export_plan(module)
+        return ManifestDraft(
+            name=self.config.name,
+            task=self.config.task,
+            description=f"Tells the {len(self.texts.classes)} classes of {self.texts.name} apart.",
+            inputs=plan.inputs,
+            outputs=plan.outputs,
+            preprocessing=self.encoder.block,
+            postprocessing=ClassificationPostprocessing(
+                top_k=min(self.config.top_k, len(self.texts.classes))
+            ),
+            batching=self.config.batching,
+            temperature=self.temperature,
+            reference={"tokens": _statistics([len(row) for row in self._rows["train"]])},
+        )
+
+    def write_assets(self, folder: Path) -> None:
+        tokenizer = self.encoder.tokenizer.to_str()
+        (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+        labels = "".join(f"{name}\n" for name in self.texts.classes)
+        (folder / "labels.txt").write_text(labels, encoding="utf-8")
+
+    def plots(self, folder: Path, predict: Predict) -> None:
+        logits = self._logits("test", predict)
+        classification.draw(folder, logits, self._held_out(), self.temperature)
+
+    def quantization_candidates(self) -> tuple[str, ...]:
+        return ("int8-dynamic",)
+
+    def _read(self) -> TextData:
+        config = self.config
+        if self.data is None:
+            phrases = config.phrases
+            return load_phrases(config.seed, phrases.train, phrases.validation, phrases.test)
+        choice = TableChoice(
+            text_column=config.text_column,
+            label_column=config.label_column,
+            validation_fraction=config.validation_fraction,
+            test_fraction=config.test_fraction,
+            seed=config.seed,
+        )
+        return load_text_table(self.data, choice)
+
+    def _encode(self, split: LabelledText) -> list[Array]:
+        return [row[_IDS] for row in self.encoder.encode_batch(split.texts)]
+
+    def _loader(self, name: str, split: LabelledText, *, shuffle: bool) -> DataLoader[Any]:
+        return token_loader(
+            self._rows[name], split.labels, batch_size=self.config.batch_size, shuffle=shuffle
+        )
+
+    def _logits(self, split: str, predict: Predict) -> Array:
+        """float32 [N, K], asked in batches of similar length, answered in the split's order."""
+        rows = self._rows[split]
+        order = np.argsort([len(row) for row in rows], kind="stable")
+        answers = np.empty((len(rows), len(self.texts.classes)), dtype=np.float32)
+        for start in range(0, len(rows), _EVALUATION_BATCH):
+            chosen = order[start : start + _EVALUATION_BATCH]
+            ids, mask = pad_rows([rows[row] for row in chosen])
+            answers[chosen] = predict({_IDS: ids, _MASK: mask})[_LOGITS]
+        return answers
+
+    def _held_out(self) -> classification.HeldOut:
+        return classification.HeldOut(
+            dataset=self.texts.name,
+            split="test",
+            labels=self.texts.test.labels,
+            training_labels=self.texts.train.labels,
+            class_names=self.texts.classes,
+        )
+
+    def _baselines(self) -> dict[str, float]:
+        """Fitted once: every variant is judged beside the same one."""
+        if not self.config.baseline:
+            return {}
+        if self._baseline is None:
+            test = self.texts.test
+            self._baseline = tfidf_predictions(self.texts.train, test.texts, self.config.seed)
+        if self._baseline is None:
+            return {}
+        return {"tf-idf": metrics.accuracy(self.texts.test.labels, self._baseline)}
+
+
+def _statistics(lengths: Sequence[int]) -> dict[str, float]:
+    """What drift is measured against: tokens in a training text."""
+    low, high = np.percentile(lengths, [1, 99])
+    figures = {"mean": np.mean(lengths), "std": np.std(lengths), "p01": low, "p99": high}
+    return {name: round(float(value), 6) for name, value in figures.items()}

@@ -7,7 +7,7 @@ publication, because the card itself is one of the files whose checksum is publi
 from collections.abc import Iterable, Sequence
 
 from models.manifest import ManifestDraft, TensorSpec
-from training.report import evaluation_row, figure, human_bytes
+from training.report import evaluation_row, figure, human_bytes, lost_to
 
 
 def render(draft: ManifestDraft, data: dict[str, str], pictures: Sequence[str]) -> str:
@@ -84,6 +84,7 @@ def _limits(draft: ManifestDraft) -> str:
             f"- The figures hold for {main.dataset} ({main.split}, {main.samples:,} items) and data "
             "drawn like it; nothing was measured on other data."
         )
+    lines += [f"- {sentence}" for row in draft.evaluation for sentence in lost_to(row)]
     lines.append("- It answers every input, also those unlike anything it was trained on.")
     if draft.postprocessing.kind == "classification":
         lines.append("- It knows only its own classes and always names one of them.")

@@ -56,11 +56,14 @@ class Reporter:
             if text:
                 self.console.print(line, highlight=False, soft_wrap=True)
 
-    def evaluations(self, evaluations: Iterable[Evaluation]) -> None:
+    def evaluations(self, evaluations: Sequence[Evaluation]) -> None:
         self.table(
             ("metric", "value", "95 % interval", "n", "split", "baselines"),
             (evaluation_row(evaluation) for evaluation in evaluations),
         )
+        for evaluation in evaluations:
+            for sentence in lost_to(evaluation):
+                self.line(f"Note: {sentence}")
 
     def gates(self, gates: Iterable[Gate]) -> None:
         self.table(
@@ -89,6 +92,17 @@ def evaluation_row(evaluation: Evaluation) -> tuple[str, ...]:
         f"{evaluation.dataset} {evaluation.split}",
         ", ".join(baselines) or "–",
     )
+
+
+def lost_to(evaluation: Evaluation) -> list[str]:
+    """One sentence for every simpler method that did better; nobody should have to spot it."""
+    sign = 1 if evaluation.higher_is_better else -1
+    return [
+        f"{name} does better on this data: {evaluation.metric} {figure(value)} "
+        f"against this model's {figure(evaluation.value)}."
+        for name, value in evaluation.baselines.items()
+        if sign * value > sign * evaluation.value
+    ]
 
 
 def figure(value: float) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.manifest import Gate
+from models.manifest import Evaluation, Gate
 from tests.training.fake_work import silent_reporter
 from training.report import figure, human_bytes
 
@@ -33,6 +33,26 @@ def test_gates_say_their_verdict_in_words() -> None:
     report.gates([gate, gate.model_copy(update={"passed": True})])
     assert text.getvalue().count("FAILED") == 1
     assert text.getvalue().count("passed") == 1
+
+
+def test_a_simpler_method_that_does_better_is_said_in_words() -> None:
+    report, text = silent_reporter()
+    main = Evaluation(
+        dataset="d",
+        split="test",
+        metric="accuracy",
+        value=0.8,
+        samples=10,
+        baselines={"tf-idf": 0.9, "majority": 0.5},
+    )
+    error = main.model_copy(update={"metric": "loss", "higher_is_better": False})
+    report.evaluations([main, error])
+    notes = [line.strip() for line in text.getvalue().splitlines() if "Note:" in line]
+    assert [note.split(" on")[0] for note in notes] == [
+        "Note: tf-idf does better",
+        "Note: majority does better",
+    ]
+    assert "accuracy 0.9000 against this model's 0.8000" in notes[0]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def read_standard_library(root: Path | None = None) -> Corpus:
         )
     return Corpus(
         dataset=f"Python {platform.python_version()} standard library",
-        split="files chosen by the hash of their path",
+        split="files chosen by hash",
         train=tuple(document for document in documents if not is_held_out(document.name)),
         held_out=tuple(document for document in documents if is_held_out(document.name)),
     )

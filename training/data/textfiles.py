@@ -19,7 +19,7 @@ def read_text_files(data: Path) -> Corpus:
     pairs = [_split(path, data) for path in _files(data)]
     corpus = Corpus(
         dataset=data.name,
-        split="last tenth of every file",
+        split="last tenth of each file",
         train=tuple(train for train, _ in pairs if train.text),
         held_out=tuple(held_out for _, held_out in pairs if held_out.text),
     )

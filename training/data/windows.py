@@ -22,9 +22,8 @@ class Windows(Dataset[torch.Tensor]):
 
     def __init__(self, documents: Sequence[Tokens], length: int) -> None:
         stream = np.concatenate(documents)
-        count = (len(stream) - 1) // length
-        views = np.lib.stride_tricks.sliding_window_view(stream, length + 1)[::length][:count]
-        self._windows = torch.from_numpy(np.ascontiguousarray(views))
+        starts = np.arange((len(stream) - 1) // length)[:, np.newaxis] * length
+        self._windows = torch.from_numpy(stream[starts + np.arange(length + 1)])
 
     def __len__(self) -> int:
         return len(self._windows)

@@ -14,8 +14,8 @@ def pycode_gpt() -> TextGenerationConfig:
         name="pycode-gpt",
         decoder=DecoderConfig(context=256, width=256, layers=4, heads=4, kv_heads=2, hidden=704),
         vocabulary=2048,
-        epochs=4,
-        epoch_windows=1200,
+        epochs=5,
+        epoch_windows=640,
         batch_size=8,
         precision="bf16",
         optim=DecoderOptimConfig(

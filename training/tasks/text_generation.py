@@ -118,7 +118,8 @@ class TextGenerationWork(Work[TextGenerationConfig]):
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
         assert isinstance(module, DecoderModule)
         context = self.config.decoder.context
-        return slot_plan(module.network, lengths=(1, context // 8, context // 2, context))
+        lengths = sorted({1, context // 8, context // 2, context})
+        return slot_plan(module.network, tuple(lengths))
 
     def torch_predict(self, plan: ExportPlan) -> Predict:
         assert isinstance(plan.module, SlotDecoder)

@@ -60,12 +60,11 @@ def evaluations(
     enough = len(held_out.tokens) >= _ENOUGH_DOCUMENTS
     units = scores.document if enough else np.arange(len(scores.document))
     rows = np.stack([np.bincount(units, of) for of in (scores.bits, scores.size_bytes)], axis=1)
-    split = f"held out: {held_out.corpus.split}"
     hits, tokens = int(scores.hits.sum()), int(scores.tokens.sum())
     return (
         Evaluation(
             dataset=held_out.corpus.dataset,
-            split=split,
+            split=held_out.corpus.split,
             metric="bits-per-byte",
             value=_ratio(rows),
             higher_is_better=False,
@@ -75,7 +74,7 @@ def evaluations(
         ),
         Evaluation(
             dataset=held_out.corpus.dataset,
-            split=split,
+            split=held_out.corpus.split,
             metric="next-token-accuracy",
             value=hits / tokens,
             interval=metrics.wilson_interval(hits, tokens),

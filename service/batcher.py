@@ -149,6 +149,7 @@ class Batcher:
                 await asyncio.wait(self._running)
             else:
                 await asyncio.sleep(0)
+        await asyncio.sleep(0)  # split requests follow their parts one turn of the loop later
         for handle in (self._timer, self._sweeper):
             if handle is not None:
                 handle.cancel()

@@ -98,8 +98,10 @@ class Loader:
         try:
             model.task = await asyncio.to_thread(open_task, model.bundle)
             model.report = await load
-        except BaseException:
+        except asyncio.CancelledError:
             load.cancel()
+            raise
+        except Exception:  # passed on, once the workers have forgotten the model again
             await asyncio.gather(load, return_exceptions=True)
             await self._pool.unload(key)
             raise

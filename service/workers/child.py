@@ -115,6 +115,7 @@ class Child:
 
     async def call(self, op: Op, handle: int, body: bytes = b"") -> bytes:
         """LOAD or UNLOAD, and its answer. Raises what the worker reports, or WorkerLost."""
+        self._require_alive()
         ident = self._next_ident()
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._calls[ident] = future
@@ -126,6 +127,7 @@ class Child:
 
     def open_stream(self, handle: int, payload: bytes) -> tuple[int, Events]:
         """Start a generation; its events, or the error that ends it, arrive in the queue."""
+        self._require_alive()
         ident = self._next_ident()
         events = self._streams[ident] = Events()
         self._link.send(Op.GENERATE, 0, handle, ident, payload)
@@ -148,6 +150,11 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             await asyncio.to_thread(self.process.wait)
+
+    def _require_alive(self) -> None:
+        """A closed channel would take a message and never answer."""
+        if not self.is_alive:
+            raise WorkerLost("the worker has ended; send it again")
 
     def _next_ident(self) -> int:
         self._ident += 1

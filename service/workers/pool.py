@@ -91,16 +91,19 @@ class ProcessPool:
 
     async def load(self, bundle: Bundle) -> LoadReport:
         model = self._describe(bundle)
-        children = self._supervisor.children
-        homes = range(self.size) if model.home is None else (model.home,)
-        loads = [self._load_on(child, model) for i in homes if (child := children[i]) is not None]
-        results = await asyncio.gather(*loads, return_exceptions=True)
-        failed = [result for result in results if isinstance(result, BaseException)]
-        if failed or not results:
-            await self._unload_everywhere(model)
-            raise failed[0] if failed else NotReady("no worker is up; try again in a moment")
+        reports: list[LoadReport] = []
+        # Again for a worker that came up meanwhile: `_restore` could not yet know of this model.
+        while lacking := self._lacking(model):
+            loads = (self._load_on(child, model) for child in lacking)
+            results = await asyncio.gather(*loads, return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    await self._unload_everywhere(model)
+                    raise result
+                reports.append(result)
+        if not reports:
+            raise NotReady("no worker is up; try again in a moment")
         self._models[model.key] = model
-        reports = [result for result in results if isinstance(result, LoadReport)]
         return max(reports, key=lambda report: report.seconds)
 
     async def unload(self, key: ModelKey) -> None:
@@ -132,6 +135,16 @@ class ProcessPool:
         if child is None or model.handle not in child.handles:
             raise WorkerLost(f"the worker of model {key} is being replaced; send it again")
         return stream_events(child, model.handle, request.to_json())
+
+    def _lacking(self, model: _Hosted) -> list[Child]:
+        """Workers that are up and should hold the model, but do not."""
+        children = self._supervisor.children
+        homes = range(self.size) if model.home is None else (model.home,)
+        return [
+            child
+            for index in homes
+            if (child := children[index]) is not None and model.handle not in child.handles
+        ]
 
     def _get(self, key: ModelKey) -> _Hosted:
         model = self._models.get(key)
@@ -171,13 +184,19 @@ class ProcessPool:
 
     async def _restore(self, index: int, child: Child) -> None:
         """Give a new worker its models; one that cannot be loaded any more is left out and logged."""
-        models = [m for m in self._models.values() if m.home in (None, index)]
-        results = await asyncio.gather(
-            *(self._load_on(child, m) for m in models), return_exceptions=True
-        )
-        for model, result in zip(models, results, strict=True):
-            if isinstance(result, SlipwayError):
-                _log.error("model %s is missing on worker %d: %s", model.key, index, result.message)
+        tried: set[int] = set()
+        while missing := [
+            model
+            for model in self._models.values()
+            if model.home in (None, index) and model.handle not in tried
+        ]:
+            tried.update(model.handle for model in missing)
+            loads = (self._load_on(child, model) for model in missing)
+            results = await asyncio.gather(*loads, return_exceptions=True)
+            for model, result in zip(missing, results, strict=True):
+                if isinstance(result, SlipwayError):
+                    why = result.message
+                    _log.error("model %s is missing on worker %d: %s", model.key, index, why)
 
     async def _load_on(self, child: Child, model: _Hosted) -> LoadReport:
         bundle = model.bundle

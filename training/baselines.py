@@ -18,7 +18,7 @@ _PASSES = 5
 def tfidf_predictions(
     train: LabelledText, questions: tuple[str, ...], seed: int
 ) -> NDArray[Any] | None:
-    """Labels int64 [N] by TF-IDF of character 1–5-grams and logistic regression; None if too costly.
+    """Labels int64 [N] by TF-IDF of character 1–4-grams and logistic regression; None if too costly.
 
     The regression is fitted by SGD, with a penalty that shrinks as the rows grow; it is not tuned.
     """
@@ -30,7 +30,7 @@ def tfidf_predictions(
     from sklearn.linear_model import SGDClassifier
 
     vectorizer = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(1, 5), min_df=2, sublinear_tf=True, dtype=np.float32
+        analyzer="char_wb", ngram_range=(1, 4), min_df=2, sublinear_tf=True, dtype=np.float32
     )
     features = vectorizer.fit_transform(train.texts)
     model = SGDClassifier(
@@ -39,6 +39,7 @@ def tfidf_predictions(
         max_iter=_PASSES,
         tol=None,
         random_state=seed,
+        n_jobs=-1,
     )
     model.fit(features, train.labels)
     predicted: NDArray[Any] = model.predict(vectorizer.transform(questions))

@@ -2,7 +2,7 @@
 
 from models.manifest import Batching
 from training.config import GateConfig, OptimConfig
-from training.tasks.text_settings import PhrasesConfig, TextClassificationConfig
+from training.tasks.text_settings import TextClassificationConfig
 
 
 def language_id() -> TextClassificationConfig:
@@ -11,11 +11,9 @@ def language_id() -> TextClassificationConfig:
         recipe="language-id",
         task="text-classification",
         name="language-id",
-        epochs=4,
+        epochs=3,
         batch_size=128,
         cpu_threads=1,
-        vocabulary=2048,
-        phrases=PhrasesConfig(train=800),
         optim=OptimConfig(learning_rate=5e-3),
         gates=GateConfig(accuracy_floor=0.85, beats=("majority",)),
         batching=Batching(max_batch_size=64, max_batch_tokens=16_384),

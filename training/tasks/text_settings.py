@@ -9,7 +9,7 @@ from training.data.table_columns import AUTO
 class PhrasesConfig(ConfigRecord):
     """The recipe's own data, phrases from the CLDR; unused with `--data`."""
 
-    train: int = Field(default=600, ge=1, le=20_000, description="training phrases per language")
+    train: int = Field(default=1000, ge=1, le=20_000, description="training phrases per language")
     validation: int = Field(default=60, ge=1, le=5_000, description="validation phrases, likewise")
     test: int = Field(default=100, ge=1, le=5_000, description="held-out phrases, likewise")
 
@@ -31,16 +31,16 @@ class TextClassificationConfig(RunConfig):
     )
     phrases: PhrasesConfig = PhrasesConfig()
     vocabulary: int = Field(
-        default=4096, ge=256, le=262_144, description="largest number of tokens; 256 are bytes"
+        default=2048, ge=256, le=262_144, description="largest number of tokens; 256 are bytes"
     )
     lowercase: bool = Field(default=True, description="read capitals as small letters")
     max_tokens: int = Field(
         default=256, ge=4, le=8192, description="longer texts are cut, or refused by the server"
     )
     width: int = Field(default=96, ge=4, le=2048, description="numbers in a token's embedding")
-    filters: int = Field(default=128, ge=4, le=2048, description="filters for each window size")
+    filters: int = Field(default=64, ge=4, le=2048, description="filters for each window size")
     windows: tuple[int, ...] = Field(
-        default=(2, 3, 4, 5), min_length=1, description="sizes of the filters' windows, in tokens"
+        default=(2, 3, 4), min_length=1, description="sizes of the filters' windows, in tokens"
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="on embeddings and before the head")
     label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="softens the targets")

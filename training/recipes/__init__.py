@@ -82,7 +82,13 @@ register(
         expected_time_s=35,
         config="training.recipes.digits:digits",
         work="training.tasks.image_classification:ImageClassificationWork",
-        own_data=("gates.accuracy_floor=none", "epochs=12", "batch_size=128", "cpu_threads=0"),
+        own_data=(
+            "gates.accuracy_floor=none",
+            "epochs=10",
+            "batch_size=128",
+            "cpu_threads=0",
+            "width=16",
+        ),
     )
 )
 register(
@@ -94,6 +100,15 @@ register(
         expected_time_s=45,
         config="training.recipes.language_id:language_id",
         work="training.tasks.text_classification:TextClassificationWork",
+        # Whole words matter more there, and there are fewer of them: more tokens, gentler steps.
+        own_data=(
+            "gates.accuracy_floor=none",
+            "vocabulary=8192",
+            "epochs=5",
+            "batch_size=64",
+            "dropout=0.3",
+            "optim.learning_rate=0.002",
+        ),
     )
 )
 register(

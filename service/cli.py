@@ -4,7 +4,7 @@ Importing this module imports neither FastAPI nor a runtime.
 """
 
 import argparse
-from typing import Any
+from typing import Any, get_args
 
 _EPILOG = """\
 Every option can also be given in the environment: --max-body-bytes is SLIPWAY_MAX_BODY_BYTES. The command
@@ -15,6 +15,8 @@ examples:
   slipway serve --model digits --port 0          one model, on a free port that is printed
   slipway serve --host 0.0.0.0 --isolation none  one process, reachable from the network
 """
+
+_METAVARS = {"repository": "DIR", "host": "ADDRESS"}
 
 
 def add_commands(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -47,12 +49,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, action="append", metavar="NAME", default=None, help=text)
         else:
             shown = f"{text} (default: {default})"
-            parser.add_argument(flag, metavar=_metavar(name), default=None, help=shown)
-
-
-def _metavar(name: str) -> str:
-    words = {"repository": "DIR", "host": "ADDRESS", "isolation": "KIND", "provider": "KIND"}
-    return words.get(name, "LEVEL" if name == "log_level" else "N")
+            choices = get_args(field.annotation)
+            metavar = f"{{{','.join(choices)}}}" if choices else _METAVARS.get(name, "N")
+            parser.add_argument(flag, metavar=metavar, default=None, help=shown)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ Everything else passes through untouched. Order matters here more than elsewhere
 was measured, and routing, dependency injection and pydantic would halve the throughput of small models.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import SlipwayError
 from service import body
-from service.errors import Cancelled
+from service.errors import Cancelled, ShuttingDown
 from service.inference import InferEndpoint
 from service.metrics import ModelMeters
 from service.observe import Observer
@@ -107,6 +108,10 @@ class FastLane:
             content, queue_s, infer_s = await endpoint.answer(given, data, _gone_probe(receive))
         except SlipwayError as error:
             return _refusal(error, request_id, headers)
+        except asyncio.CancelledError:  # by the server alone, when its grace period is over
+            return _refusal(
+                ShuttingDown("the server is ending; send it again"), request_id, headers
+            )
         except (
             Exception
         ):  # a defect of ours: the caller gets the id under which the log has the rest

@@ -21,6 +21,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.body import limited
+from service.errors import ShuttingDown
 from service.metrics import Metrics, ModelMeters
 from service.responses import Internal, error_response
 
@@ -130,6 +131,11 @@ class Observed:
         receive = limited(receive, headers.get(b"content-length"), self._max_body_bytes)
         try:
             await self._app(scope, receive, answer.send)
+        except asyncio.CancelledError:  # by the server alone, when its grace period is over
+            if answer.code == 0:
+                error = ShuttingDown("the server is ending; send it again")
+                scope["slipway.reason"] = error.reason
+                await error_response(error, request_id)(scope, receive, answer.send)
         except Exception:
             # The application has answered with a 500 if it still could, and its log has the traceback.
             if answer.code == 0:

@@ -27,6 +27,7 @@ from service.workers.base import WorkerPool
 _log = logging.getLogger("slipway.server")
 
 _BACKLOG = 2048
+_LAST_RUNS_S = 1.0
 
 
 def serve(settings: Settings) -> int:
@@ -82,11 +83,19 @@ async def _run(
         loading.cancel()
         server.should_exit = True
         await asyncio.gather(loading, serving, return_exceptions=True)
-        async with asyncio.timeout(settings.grace_s):
-            await drain(registry)
+        await _drain(registry)
         observer.flush()
     _log.info("stopped")
     return 0
+
+
+async def _drain(registry: ModelRegistry) -> None:
+    """Every caller has its answer by now, or was given up after the grace period: nobody is waiting."""
+    try:
+        async with asyncio.timeout(_LAST_RUNS_S):
+            await drain(registry)
+    except TimeoutError:
+        _log.warning("a run that nobody waits for is cut off")
 
 
 def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:

@@ -98,7 +98,7 @@ class ModelHost:
         session = open_session("onnxruntime", bundle, self.options)
         try:
             difference = _examine(session, bundle)
-        except BaseException:
+        except BaseException:  # whatever it was goes on to the loader; the session must not stay
             session.close()
             raise
         manifest = bundle.manifest
@@ -122,7 +122,7 @@ class ModelHost:
         try:
             golden = read_golden(bundle)
             difference = None if golden is None else host.exam(golden)
-        except BaseException:
+        except BaseException:  # whatever it was goes on to the loader; the thread must not stay
             host.close()
             raise
         self._generation[handle] = host

@@ -209,7 +209,8 @@ async def test_a_cancelled_handler_withdraws_its_work() -> None:
         assert batcher is not None
         await until(lambda: batcher.pending_rows == 1)
         second.cancel()
-        await asyncio.gather(second, return_exceptions=True)
+        exchange = await second
+        assert (exchange.status, exchange.json()["code"]) == (503, "shutting_down")
         it.gate.set()
         await first
         assert it.runs == 1

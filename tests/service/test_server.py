@@ -356,6 +356,28 @@ def test_ending_finishes_accepted_work_and_exits_with_0(
         assert not any(worker.is_running() for worker in workers)
 
 
+def test_a_run_without_end_does_not_hold_up_the_end(
+    tiny_repository: Path, start_server: StartServer
+) -> None:
+    arguments = ["--repository", str(tiny_repository), "--grace-s", "1"]
+    with start_server(*arguments) as server, server.client() as client:
+        port = int(server.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as waiting:
+            body = json.dumps(WAIT).encode()
+            head = (
+                f"POST /v2/models/endless/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}"
+            )
+            waiting.sendall(head.encode() + b"\r\n\r\n" + body)
+            in_flight = 'slipway_in_flight_requests{model="endless",version="1"} 1.0'
+            while in_flight not in client.get("/metrics").text:
+                time.sleep(0.01)
+            workers = psutil.Process(server.process.pid).children()
+            assert server.terminate() == 0
+            assert b"shutting_down" in waiting.recv(4096)
+        assert "Traceback" not in server.errors
+        assert not any(worker.is_running() for worker in workers)
+
+
 def test_a_stalled_upload_does_not_hold_up_the_end(
     tiny_repository: Path, start_server: StartServer
 ) -> None:

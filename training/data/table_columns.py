@@ -4,6 +4,7 @@ Used by `training.data.text_table`. Wishes are a column's name, its position cou
 Refuses to guess where it cannot know.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,7 +94,7 @@ def _wished(table: Table, role: str, wish: str, names: list[str] | None, count: 
             return index
     raise DataError(
         f"{table.path}, line {table.rows[0].line}: there is no {role} column {wish!r}; "
-        f"the columns are {', '.join(names or ())}"
+        f"the columns are {_shown(names or ())}"
     )
 
 
@@ -110,7 +111,7 @@ def _completed(
         missing = " and the ".join(
             role for role, column in (("text", text), ("label", label)) if column is None
         )
-        columns = f"are {', '.join(names)}" if names else f"have no names ({count} of them)"
+        columns = f"are {_shown(names)}" if names else f"have no names ({count} of them)"
         raise DataError(
             f"{table.path}: cannot tell the {missing} column; the columns {columns}. "
             f"Choose, e.g. --set text_column=1 --set label_column={count}"
@@ -122,3 +123,8 @@ def _completed(
     # Labels repeat, texts hardly; in doubt the text comes first.
     distinct = [len({tuple(row.cells[i : i + 1]) for row in table.rows}) for i in (0, 1)]
     return (1, 0) if distinct[0] < distinct[1] else (0, 1)
+
+
+def _shown(names: Sequence[str]) -> str:
+    """For messages: where there is no heading, a "name" may be a whole sentence."""
+    return ", ".join(name if len(name) <= 30 else f"{name[:29]}…" for name in names)

@@ -87,10 +87,13 @@ def _samples(table: Table, columns: Columns) -> list[Sample]:
     samples = []
     for line, cells in table.rows[columns.header_rows :]:
         if len(cells) != columns.count:
+            remedy = (
+                "every line needs all of them"
+                if len(cells) < columns.count
+                else "a separator inside a text must be quoted (.csv) or replaced (.tsv)"
+            )
             raise table.fail(
-                line,
-                f"{_count(len(cells))} where {columns.count} are expected; a separator inside "
-                "a text must be quoted (.csv) or replaced (.tsv)",
+                line, f"{_count(len(cells))} where {columns.count} are expected; {remedy}"
             )
         text, label = cells[columns.text].strip(), " ".join(cells[columns.label].split())
         if not text:

@@ -30,8 +30,9 @@ _CURVE_POINTS = 400
 class Keeper(lightning.Callback):
     """Keeps what a run must not lose: the last state, the best weights, the losses."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, resume_command: str) -> None:
         self._folder = folder
+        self._resume_command = resume_command
         self._saved_at_s = time.monotonic()
         self._stop_asked = threading.Event()
         self.best_loss = math.inf
@@ -76,7 +77,7 @@ class Keeper(lightning.Callback):
             self.history["train loss"].append((step, loss))
         if self._stop_asked.is_set():
             self._save_last(trainer)
-            raise Interrupted(f"stopped at step {step}; go on with --resume")
+            raise Interrupted(f"stopped at step {step}; go on with: {self._resume_command}")
         if time.monotonic() - self._saved_at_s > _SAVE_EVERY_S:
             self._save_last(trainer)
 

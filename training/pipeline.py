@@ -7,6 +7,7 @@ stage that fails raises, and nothing is published. Everything before publication
 in the run's own folder.
 """
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,9 @@ def _stages(work: Work[Any], folder: RunFolder, request: Request, report: Report
 
     report.stage("train", f"checkpoints in {folder.path}")
     train.seed_everything(work.config.seed)  # again: a resumed run draws the same first weights
-    trained = train.train(work, folder, report, resume=request.resume)
+    trained = train.train(
+        work, folder, report, resume=request.resume, resume_command=resume_command(request, folder)
+    )
     plan: ExportPlan = work.export_plan(trained.module)
 
     report.stage("evaluate")
@@ -90,6 +93,18 @@ def _stages(work: Work[Any], folder: RunFolder, request: Request, report: Report
     return publish.publish(work, trained, findings, graph, request.repository, report)
 
 
+def resume_command(request: Request, folder: RunFolder) -> str:
+    """What to type after Ctrl-C; data and settings are remembered by the run's folder."""
+    words = ["slipway", "train", request.recipe, "--name", folder.path.name, "--resume"]
+    for flag, given, default in (
+        ("--repository", request.repository, default_repository()),
+        ("--runs", request.runs, DEFAULT_RUNS),
+    ):
+        if given != default:
+            words += [flag, str(given)]
+    return shlex.join(words)
+
+
 def configure(request: Request) -> tuple[RunConfig, SavedRun | None]:
     """The run's configuration; with `resume`, the saved run's with what may still be changed."""
     recipe = recipes.get(request.recipe)
@@ -102,6 +117,11 @@ def configure(request: Request) -> tuple[RunConfig, SavedRun | None]:
         raise UsageError(
             f"run {wanted.name!r} follows recipe {saved.config.get('recipe')!r}, "
             f"not {request.recipe!r}: resume that recipe, or choose another --name"
+        )
+    if request.data is not None and str(request.data.resolve()) != saved.data:
+        raise UsageError(
+            f"run {wanted.name!r} reads {saved.data or 'the data of its recipe'}, "
+            f"not {request.data}: start a new run for other data"
         )
     for setting in request.settings:
         key, _, value = setting.partition("=")

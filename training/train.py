@@ -17,7 +17,7 @@ import torch
 
 from models.errors import UsageError
 from training.config import RunConfig
-from training.errors import Interrupted, TrainingFailed
+from training.errors import TrainingFailed
 from training.keeper import History, Keeper
 from training.progress import ProgressLine
 from training.report import Reporter
@@ -67,28 +67,31 @@ def cpu_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def train(work: Work[Any], folder: RunFolder, report: Reporter, *, resume: bool) -> Trained:
-    """Run the loop to its end. Raises Interrupted (Ctrl-C) and TrainingFailed."""
+def train(
+    work: Work[Any],
+    folder: RunFolder,
+    report: Reporter,
+    *,
+    resume: bool,
+    resume_command: str = "--resume",
+) -> Trained:
+    """Run the loop to its end. Raises Interrupted (Ctrl-C, naming `resume_command`), TrainingFailed."""
     device = resolve_device(work.config.device)
     began_s = time.monotonic()
     module = work.lightning_module()
     weights = sum(weight.numel() for weight in module.parameters())
     report.line(f"{weights:,} weights on {device}, seed {work.config.seed}")
-    keeper = Keeper(folder)
+    keeper = Keeper(folder, resume_command)
     with quiet_lightning():
         trainer = _trainer(work, folder, device, [keeper, ProgressLine(report)])
-        try:
-            with keeper.stopping_on_ctrl_c(), cpu_threads(work.config.cpu_threads):
-                trainer.fit(
-                    module,
-                    work.train_loader(),
-                    work.val_loader(),
-                    ckpt_path=folder.last if resume else None,
-                    weights_only=True,
-                )
-        except Interrupted as stopped:
-            again = f"slipway train {work.config.recipe} --name {work.config.name} --resume"
-            raise Interrupted(f"{stopped.message.partition(';')[0]}; go on with: {again}") from None
+        with keeper.stopping_on_ctrl_c(), cpu_threads(work.config.cpu_threads):
+            trainer.fit(
+                module,
+                work.train_loader(),
+                work.val_loader(),
+                ckpt_path=folder.last if resume else None,
+                weights_only=True,
+            )
     if not folder.best.is_file():
         raise TrainingFailed("no validation was done: allow more steps (max_steps, epochs)")
     if work.config.keep == "best":

@@ -12,8 +12,9 @@ from models.golden import Golden
 from models.manifest import GOLDEN_FILE, MODEL_FILE
 from tests.training.fake_work import silent_reporter
 from training.errors import DataError, GateFailed
-from training.pipeline import Request, configure, run
+from training.pipeline import Request, configure, resume_command, run
 from training.predict import onnx_predict
+from training.runs import RunFolder
 
 QUICK = ("epochs=2", "width=8", "gates.accuracy_floor=none", "gates.beats=")
 
@@ -108,6 +109,23 @@ def test_resume_refuses_what_would_be_another_run(
     request = Request("digits", settings=settings, runs=published[1].runs, resume=True)
     with pytest.raises(UsageError, match=message):
         configure(request)
+
+
+def test_resume_reads_the_runs_own_data_and_no_other(
+    published: tuple[Bundle, Request, str], tmp_path: Path
+) -> None:
+    request = Request("digits", tmp_path, runs=published[1].runs, resume=True)
+    with pytest.raises(UsageError, match="start a new run for other data"):
+        configure(request)
+
+
+def test_the_way_to_go_on_names_every_place_that_is_not_the_usual_one() -> None:
+    plain = resume_command(Request("digits"), RunFolder(Path("runs"), "mine"))
+    assert plain == "slipway train digits --name mine --resume"
+    request = Request("digits", repository=Path("my models"), runs=Path("elsewhere"))
+    assert resume_command(request, RunFolder(request.runs, "mine")) == (
+        f"{plain} --repository 'my models' --runs elsewhere"
+    )
 
 
 def test_resume_follows_the_run_and_not_another_recipe(

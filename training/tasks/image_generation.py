@@ -110,7 +110,7 @@ class ImageGenerationWork(Work[ImageGenerationConfig]):
         )
 
     def evaluate(self, predict: Predict) -> tuple[Evaluation, ...]:
-        """Share of generated pictures recognised as the requested class, then their diversity."""
+        """Share recognised as the requested class, diversity, and how well the judge itself sees."""
         count = self.config.samples_per_class * self.shape.classes
         inputs = self.sample_inputs(count, None)
         pictures = self._pictures(inputs, predict)
@@ -123,7 +123,7 @@ class ImageGenerationWork(Work[ImageGenerationConfig]):
             value=metrics.accuracy(labels, seen),
             interval=metrics.wilson_interval(int((labels == seen).sum()), count),
             samples=count,
-            baselines={"chance": 1 / self.shape.classes, "real-pictures": self.judge.accuracy},
+            baselines={"chance": 1 / self.shape.classes},
         )
         real = self.images.test
         spread = _spread_within_classes(pictures, labels)
@@ -131,12 +131,11 @@ class ImageGenerationWork(Work[ImageGenerationConfig]):
         diversity = Evaluation(
             dataset=self.images.data.name,
             split="generated",
-            metric="diversity",
+            metric="diversity-of-real",  # 1: a class's pictures differ as real ones do; 0: all alike
             value=spread / max(real_spread, 1e-6),
             samples=count,
-            baselines={"real-pictures": 1.0, "one-picture-per-class": 0.0},
         )
-        return recognised, diversity
+        return recognised, diversity, self.judge.accuracy
 
     def sample_inputs(self, batch: int, length: int | None) -> Arrays:  # noqa: ARG002
         """Standard normal noise float32 [batch, L] and labels in turn, int64 [batch]."""

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from models.manifest import Evaluation
 from training import train
 from training.data.image_source import PreparedImages
 from training.predict import torch_predict
@@ -31,11 +32,11 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Judge:
-    """`accuracy` is on the real test pictures."""
+    """`accuracy`: its own, on the real test pictures."""
 
     work: ImageClassificationWork
     ask: Predict
-    accuracy: float
+    accuracy: Evaluation
 
     def classes(self, pictures: Array) -> Array:
         """Pictures float [N, C, S, S] in 0–1 → the class that each looks like, int64 [N]."""
@@ -75,4 +76,5 @@ def train_judge(images: PreparedImages, epochs: int, seed: int, device: str) -> 
         run.path.mkdir()
         trained = train.train(work, run, quiet, resume=False)
     ask = torch_predict(work.export_plan(trained.module), trained.device)
-    return Judge(work, ask, accuracy=work.evaluate(ask)[0].value)
+    accuracy = work.evaluate(ask)[0].model_copy(update={"metric": "judge-accuracy"})
+    return Judge(work, ask, accuracy)

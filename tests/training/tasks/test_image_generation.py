@@ -42,7 +42,7 @@ def drawing(work: ImageGenerationWork, *, off_by: int = 0, varied: bool = True) 
 def test_real_pictures_are_recognised_and_those_of_another_class_are_not(
     work: ImageGenerationWork,
 ) -> None:
-    recognised, diversity = work.evaluate(drawing(work))
+    recognised, diversity, _ = work.evaluate(drawing(work))
     assert recognised.metric == "recognised"
     assert recognised.value > 0.8
     assert recognised.interval is not None
@@ -59,8 +59,10 @@ def test_the_judge_is_trained_once_and_its_own_accuracy_is_reported(
     work: ImageGenerationWork,
 ) -> None:
     assert work.judge is work.judge
-    baselines = work.evaluate(drawing(work))[0].baselines
-    assert baselines == {"chance": 0.1, "real-pictures": work.judge.accuracy}
+    figures = {row.metric: row for row in work.evaluate(drawing(work))}
+    assert figures["recognised"].baselines == {"chance": 0.1}
+    assert figures["judge-accuracy"] == work.judge.accuracy
+    assert work.judge.accuracy.samples == len(work.images.test)
 
 
 def test_training_a_judge_leaves_the_runs_random_state_alone(work: ImageGenerationWork) -> None:

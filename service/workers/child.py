@@ -247,5 +247,6 @@ def _spawn(
         command,
         pass_fds=[theirs.fileno(), *descriptors],
         stdin=subprocess.DEVNULL,
+        process_group=0,  # signals to the server's group pass it by, also while it is still starting
         env={**os.environ, "PYTHONPATH": search},
     )

@@ -104,8 +104,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--provider", choices=("cpu", "cuda", "tensorrt"), required=True)
     arguments = parser.parse_args()
-    # Ctrl-C in a terminal reaches the whole group; the server decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Terminals, `timeout` and systemd signal every process of the service, but it is the server that
+    # decides when its workers end: they hold requests that it has accepted.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(format="worker: %(message)s")
     descriptors = arguments.arenas
     pairs = zip(descriptors[::2], descriptors[1::2], strict=True)

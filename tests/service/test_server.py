@@ -345,6 +345,8 @@ def test_ending_finishes_accepted_work_and_exits_with_0(
             time.sleep(0.01)
         workers = psutil.Process(server.process.pid).children()
         server.process.send_signal(number)
+        for worker in workers:  # as systemd does, which signals every process of a service
+            worker.send_signal(number)
         while client.get("/v2/health/ready").status_code == 200:
             time.sleep(0.01)
         assert client.get("/v2/health/live").status_code == 200

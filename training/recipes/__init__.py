@@ -104,6 +104,7 @@ register(
         own_data=(
             "gates.accuracy_floor=none",
             "vocabulary=8192",
+            "merge_dropout=0",
             "epochs=5",
             "batch_size=64",
             "dropout=0.3",

@@ -22,6 +22,7 @@ from training import metrics, optimizer
 from training.baselines import tfidf_predictions
 from training.data.cldr import load_phrases
 from training.data.labelled_text import LabelledText, TextData
+from training.data.subwords import encode_varied
 from training.data.text_table import TableChoice, load_text_table
 from training.data.text_tokenizer import fit_tokenizer
 from training.data.token_loader import TokenBatch, pad_rows, token_loader
@@ -84,7 +85,9 @@ class TextClassificationWork(Work[TextClassificationConfig]):
             tokenizer.to_str(), TextPreprocessing(max_tokens=config.max_tokens)
         )
         self._rows = {
-            "train": self._encode(self.texts.train),
+            "train": encode_varied(
+                self.texts.train.texts, self.encoder, config.merge_dropout, config.seed
+            ),
             "validation": self._encode(self.texts.validation),
             "test": self._encode(self.texts.test),
         }
@@ -175,7 +178,7 @@ class TextClassificationWork(Work[TextClassificationConfig]):
             ),
             batching=self.config.batching,
             temperature=self.temperature,
-            reference={"tokens": _statistics([len(row) for row in self._rows["train"]])},
+            reference={"tokens": _statistics([len(row) for row in self._encode(self.texts.train)])},
         )
 
     def write_assets(self, folder: Path) -> None:

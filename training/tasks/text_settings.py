@@ -33,6 +33,13 @@ class TextClassificationConfig(RunConfig):
     vocabulary: int = Field(
         default=2048, ge=256, le=262_144, description="largest number of tokens; 256 are bytes"
     )
+    merge_dropout: float = Field(
+        default=0.15,
+        ge=0,
+        lt=1,
+        description="part of the tokenizer's merges left out of half of the training texts, so "
+        "that words it never met are read better",
+    )
     lowercase: bool = Field(default=True, description="read capitals as small letters")
     max_tokens: int = Field(
         default=256, ge=4, le=8192, description="longer texts are cut, or refused by the server"

@@ -41,10 +41,12 @@ class ImagePreprocessing(Record):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     interpolation: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bilinear"
-    fit: Literal["stretch", "crop", "pad"] = Field(
+    fit: Literal["stretch", "crop", "pad", "content"] = Field(
         default="stretch",
         description="stretch to the size; crop: shorter side to the size, then the centre; "
-        "pad: longer side to the size, then black borders",
+        "pad: longer side to the size, then black borders; content: cut to what stands out from the "
+        "border (a drawing, a scanned symbol), keep its proportions. A picture that has the size "
+        "already is taken as it is",
     )
 
 

@@ -55,7 +55,7 @@ def train_missing(repository: Path) -> None:
 def serving(repository: Path) -> Iterator[str]:
     """A server process of its own on a free port, ready; stopped as an operator would stop it."""
     port = _free_port()
-    command = [sys.executable, "-m", "slipway", "serve"]
+    command = [sys.executable, "-m", "slipway", "serve", "--no-access-log"]
     process = subprocess.Popen([*command, "--repository", str(repository), "--port", str(port)])
     url = f"http://127.0.0.1:{port}"
     try:

@@ -16,6 +16,11 @@ from models.errors import ImageError, ImageTooLarge
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 25_000_000
 
+# Content differs from the border by more than this part of the largest difference, and by more than
+# a compressed picture's noise (of 255).
+_CONTENT_CONTRAST = 0.4
+_LEAST_CONTRAST = 24
+
 _RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -97,4 +102,33 @@ def _fit(image: Image.Image, block: ImagePreprocessing) -> Image.Image:
         return ImageOps.fit(image, size, resample)
     if block.fit == "pad":
         return ImageOps.pad(image, size, resample)
+    if block.fit == "content":
+        return _content(image, block.width / block.height).resize(size, resample)
     return image.resize(size, resample)
+
+
+def _content(image: Image.Image, aspect: float) -> Image.Image:
+    """What stands out from the border, centred on the border's own colour at `aspect` (width / height).
+
+    A blank picture is returned whole.
+    """
+    levels = np.asarray(image.convert("L"), dtype=np.int16)
+    border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
+    contrast = np.abs(levels - np.median(border))
+    stands_out = contrast > max(_LEAST_CONTRAST, _CONTENT_CONTRAST * contrast.max())
+    if not stands_out.any():
+        return image
+    rows, columns = (np.flatnonzero(stands_out.any(axis=axis)) for axis in (1, 0))
+    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    width, height = box[2] - box[0], box[3] - box[1]
+    size = (max(width, round(height * aspect)), max(height, round(width / aspect)))
+    canvas = Image.new(image.mode, size, _border_colour(image))
+    canvas.paste(image.crop(box), ((size[0] - width) // 2, (size[1] - height) // 2))
+    return canvas
+
+
+def _border_colour(image: Image.Image) -> int | tuple[int, ...]:
+    pixels = np.asarray(image)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    colour = np.median(border, axis=0).astype(int)
+    return int(colour) if colour.ndim == 0 else tuple(colour.tolist())

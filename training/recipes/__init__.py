@@ -84,6 +84,7 @@ register(
         work="training.tasks.image_classification:ImageClassificationWork",
         own_data=(
             "gates.accuracy_floor=none",
+            "image.fit=stretch",
             "epochs=10",
             "batch_size=128",
             "cpu_threads=0",

@@ -2,11 +2,11 @@
 
 from models.manifest import Batching
 from training.config import GateConfig, OptimConfig
-from training.tasks.image_settings import AugmentConfig, ImageClassificationConfig
+from training.tasks.image_settings import AugmentConfig, ImageClassificationConfig, ImageConfig
 
 
 def digits() -> ImageClassificationConfig:
-    """Augmented for what people send: drawings with margins, black on white or white on black."""
+    """For what people send: drawings anywhere on a page, black on white or white on black."""
     return ImageClassificationConfig(
         recipe="digits",
         task="image-classification",
@@ -15,6 +15,7 @@ def digits() -> ImageClassificationConfig:
         batch_size=64,
         keep="last",
         cpu_threads=1,
+        image=ImageConfig(fit="content"),
         optim=OptimConfig(learning_rate=4e-3, weight_decay=0.02),
         augment=AugmentConfig(shift=0.08, rotate_degrees=10.0, smallest=0.85, contrast=0.3),
         gates=GateConfig(accuracy_floor=0.97, beats=("majority",)),

@@ -20,8 +20,9 @@ class ImageConfig(ConfigRecord):
     interpolation: Literal["box", "bilinear", "bicubic", "lanczos"] = Field(
         default="box", description="how pictures are resized, here and by the server"
     )
-    fit: Literal["stretch", "crop", "pad"] = Field(
-        default="stretch", description="what happens to pictures that are not square"
+    fit: Literal["stretch", "crop", "pad", "content"] = Field(
+        default="stretch",
+        description="what happens to pictures of another size; content suits drawings and scans",
     )
 
 

@@ -114,7 +114,7 @@ def test_the_tensor_follows_the_block() -> None:
     np.testing.assert_allclose(tensor[:, 0, 0], [-0.6, -2.0, 1.0], atol=1e-6)
 
 
-@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad", "content"])
 def test_every_fit_gives_the_asked_size(fit: str) -> None:
     block = ImagePreprocessing(input="image", height=10, width=14, channel_order="L", fit=fit)
     assert to_tensor(_gradient(50, 20), block).shape == (1, 10, 14)
@@ -135,3 +135,28 @@ def test_pixels_survive_png_and_back() -> None:
     data = to_png(pixels, ImagePostprocessing(channel_order="RGB", upscale=3))
     block = ImagePreprocessing(input="x", height=5, width=4, interpolation="box")
     assert np.abs(to_tensor(decode_image(data), block) - pixels).max() <= 0.5 / 255 + 1e-6
+
+
+@pytest.mark.parametrize("background", [0, 255])
+@pytest.mark.parametrize("margin", [0, 10, 200])
+def test_a_drawing_is_found_wherever_it_stands(background: int, margin: int) -> None:
+    drawing = np.full((40, 20), 255 - background, dtype=np.uint8)
+    drawing[10:30, 5:15] = background
+    page = np.pad(
+        drawing,
+        ((margin + 1, 3 * margin + 1), (2 * margin + 1, margin + 1)),
+        constant_values=background,
+    )
+    block = ImagePreprocessing(
+        input="x", height=8, width=8, channel_order="L", interpolation="box", fit="content"
+    )
+    found = to_tensor(Image.fromarray(page), block)[0]
+    expected = np.pad(drawing, ((0, 0), (10, 10)), constant_values=background)
+    square = to_tensor(Image.fromarray(expected), block.model_copy(update={"fit": "stretch"}))[0]
+    np.testing.assert_allclose(found, square, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_blank_page_has_no_content_and_stays_whole(mode: str) -> None:
+    block = ImagePreprocessing(input="x", height=4, width=4, channel_order="L", fit="content")
+    assert np.ptp(to_tensor(Image.new(mode, (30, 20), "white"), block)) == 0

@@ -92,8 +92,12 @@ def train(
                 ckpt_path=folder.last if resume else None,
                 weights_only=True,
             )
+        if not folder.best.is_file():  # it ended within its first epoch
+            trainer.validate(module, work.val_loader(), verbose=False)
     if not folder.best.is_file():
-        raise TrainingFailed("no validation was done: allow more steps (max_steps, epochs)")
+        raise TrainingFailed(
+            "the validation loss is not a number: lower optim.learning_rate (--set)"
+        )
     if work.config.keep == "best":
         module.load_state_dict(torch.load(folder.best, weights_only=True, map_location="cpu"))
     return Trained(module.to(device).eval(), keeper.history, device, time.monotonic() - began_s)

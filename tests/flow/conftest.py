@@ -34,7 +34,6 @@ SETTINGS = {
         "decoder.hidden=48",
         "decoder.context=96",
         "vocabulary=400",
-        "epoch_windows=80",
     ),
 }
 

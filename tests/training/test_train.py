@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -103,9 +104,12 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_remedy(tmp_path: Path) 
         train.train(work, folder_in(tmp_path), silent_reporter()[0], resume=False)
 
 
-def test_a_run_too_short_to_validate_says_so(tmp_path: Path) -> None:
-    with pytest.raises(TrainingFailed, match="max_steps"):
-        train.train(prepared(max_steps=1), folder_in(tmp_path), silent_reporter()[0], resume=False)
+def test_a_run_shorter_than_an_epoch_is_validated_at_its_end(tmp_path: Path) -> None:
+    folder = folder_in(tmp_path)
+    trained = train.train(prepared(max_steps=1), folder, silent_reporter()[0], resume=False)
+    ((_, loss),) = trained.history["validation loss"]
+    assert np.isfinite(loss)
+    assert folder.best.is_file()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

@@ -1,6 +1,7 @@
 """`slipway train` and `slipway recipes`. Importing this module imports neither torch nor a recipe."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,6 +73,9 @@ def _train(arguments: argparse.Namespace) -> int:
     recipe = recipes.get(arguments.recipe)
     if arguments.list_settings:
         return _list_settings(recipe)
+    # Read by OpenMP when torch is loaded. Its threads else spin for their turn so long that one busy
+    # neighbour on two cores makes a step 3.4 times as slow instead of 2.4; alone it costs nothing.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     from training.pipeline import Request, run
     from training.report import Reporter
 

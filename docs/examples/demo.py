@@ -160,6 +160,7 @@ def show(answer: Answer) -> None:
 
 
 def main() -> int:
+    sys.stdout.reconfigure(line_buffering=True)  # in order with the server's lines, also in a file
     repository = default_repository()
     start = time.perf_counter()
     train_missing(repository)

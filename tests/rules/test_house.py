@@ -100,7 +100,8 @@ def test_the_readme_names_real_commands() -> None:
     assert {"train", "predict", "serve"} <= named
     for command in sorted(named):
         result = subprocess.run(
-            [ROOT / ".venv/bin/slipway", command, "--help"],
+            [sys.executable, "-m", "slipway", command, "--help"],
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,

@@ -52,6 +52,7 @@ class GenerationHost:
         options: ort.SessionOptions | None = None,
         limits: EngineLimits | None = None,
     ) -> None:
+        self.bundle = bundle
         post = bundle.manifest.postprocessing
         stop = post.stop_token_ids if isinstance(post, GenerationPostprocessing) else ()
         self._tolerance = bundle.manifest.tolerance
@@ -128,9 +129,7 @@ class GenerationHost:
                 self._handle(message)
             try:
                 events = self._engine.step()
-            except (
-                Exception
-            ):  # our own fault, not a row's: everybody is told, the model stays usable
+            except Exception:  # our own fault, not a row's: all are told, the model stays usable
                 _log.exception("a generation step failed")
                 events = self._engine.fail_all("generation failed; nothing of it was the request's")
             for request_id, event in events:

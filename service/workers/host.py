@@ -3,6 +3,7 @@
 A handle is the small number that the front end gave a model; it is what crosses instead of a name.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from service.generation.host import GenerationHost
 
 Emit = Callable[[int, bytes], None]
+
+_log = logging.getLogger("slipway.host")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,12 @@ class ModelHost:
         host = self._generation.get(handle)
         if host is None:
             raise NotReady("the worker does not hold this model")
+        if not host.is_alive:
+            # Its thread ended by a fault of ours: the model is opened and examined anew, once, here,
+            # where nobody else would notice before the next request.
+            _log.error("%s: the generation thread has ended; opening it again", host.bundle.name)
+            self._load_generation(handle, host.bundle)
+            host = self._generation[handle]
         host.submit(ident, payload, emit)
 
     def cancel(self, handle: int, ident: int) -> None:

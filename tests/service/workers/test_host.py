@@ -1,0 +1,44 @@
+"""What a worker holds: a generation thread that ended by a fault is replaced, not left dead."""
+
+import queue
+from pathlib import Path
+
+import pytest
+
+from service.generation.engine import SlotEngine
+from service.generation.request import GenerationEvent
+from service.runtimes.base import SessionOptions
+from service.workers.host import ModelHost
+from tests.service.generation.conftest import TinyModel, request
+from tests.service.generation.conftest import tiny as tiny  # the fixture
+from tests.service.generation.test_host import publish_tiny
+
+HANDLE = 1
+
+
+def _ask(host: ModelHost, ident: int) -> list[GenerationEvent]:
+    """Every event of one short request."""
+    arrived: queue.Queue[bytes] = queue.Queue()
+    payload = request([1, 2, 3], max_tokens=3, seed=1).to_json()
+    host.generate(HANDLE, ident, payload, lambda _, event: arrived.put(event))
+    events = [GenerationEvent.from_json(arrived.get(timeout=10))]
+    while events[-1].finish_reason is None:
+        events.append(GenerationEvent.from_json(arrived.get(timeout=10)))
+    return events
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_generation_thread_that_died_is_replaced_at_the_next_request(
+    tiny: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = ModelHost(SessionOptions())
+    host.load(HANDLE, publish_tiny(tiny, tmp_path))
+    try:
+        expected = [event.token_ids for event in _ask(host, 1)]
+        with monkeypatch.context() as fault:
+            fault.setattr(SlotEngine, "submit", lambda *_: 1 / 0)
+            assert _ask(host, 2)[-1].finish_reason == "cancelled"
+            host._generation[HANDLE]._thread.join(10)
+        assert [event.token_ids for event in _ask(host, 3)] == expected
+    finally:
+        host.close()

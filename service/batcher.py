@@ -77,9 +77,8 @@ class Batcher:
     ) -> None:
         self._run = run
         self._loop = asyncio.get_running_loop()
-        self._clock = (
-            clock or time.monotonic
-        )  # uvloop's loop.time() is the same clock, cut to milliseconds
+        # Not loop.time(): uvloop's is the same clock, but cut to milliseconds.
+        self._clock = clock or time.monotonic
         self._assembly = Assembly(manifest)
         self._meters = meters
         self.limits = limits
@@ -252,9 +251,8 @@ class Batcher:
             if isinstance(error, InferenceFailed):
                 _log.warning("a batch of %d failed: %s %s", len(batch), error, error.detail)
             await isolate(batch, error, self._attempt)
-        except (
-            SlipwayError
-        ) as error:  # concerns all of them: a lost worker, answers that do not add up
+        except SlipwayError as error:
+            # Concerns all of them: a lost worker, answers that do not add up.
             _log.warning("a batch of %d failed: %s", len(batch), error)
             for ticket in batch:
                 ticket.fail(error)

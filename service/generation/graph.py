@@ -70,9 +70,8 @@ def open_graph(model: bytes, options: ort.SessionOptions | None = None) -> Decod
             )
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except (
-        Exception
-    ) as error:  # ONNX Runtime raises many kinds; the loader gets one, with the cause
+    except Exception as error:
+        # ONNX Runtime raises many kinds; the loader gets one, with the cause.
         raise GraphRefused(f"ONNX Runtime cannot open the decoder graph: {error}") from error
     return check_graph(session)
 

@@ -79,9 +79,8 @@ class OnnxSession:
             if self._raw:
                 return self._run_raw(inputs)
             answers = self._session.run(self._outputs, inputs, self._quiet)
-        except (
-            Exception
-        ) as error:  # the runtime's classes share no base; the caller gets one of ours
+        except Exception as error:
+            # The runtime's classes share no base; the caller gets one of ours.
             raise _translate(error) from error
         return dict(zip(self._outputs, answers, strict=True))
 

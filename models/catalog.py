@@ -81,15 +81,17 @@ def find_bundle(
             have = ", ".join(map(str, versions))
             raise BundleMissing(f"model {name!r} has no version {version}; it has: {have}")
         return open_bundle(repository / name / str(version), verify=verify)
-    newest_error: BundleError | None = None
+    errors: list[BundleError] = []
     for candidate in reversed(versions):
         try:
-            return open_bundle(repository / name / str(candidate), verify=verify)
+            bundle = open_bundle(repository / name / str(candidate), verify=verify)
         except BundleError as error:
-            _log.warning("%s", error.message)
-            newest_error = newest_error or error
-    assert newest_error is not None
-    raise newest_error
+            errors.append(error)
+            continue
+        for newer in errors:
+            _log.warning("%s; using version %d", newer.message, candidate)
+        return bundle
+    raise errors[0]
 
 
 def scan(repository: Path, *, verify: bool = True) -> Listing:

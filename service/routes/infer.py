@@ -45,12 +45,20 @@ _OPENAPI: dict[str, Any] = {
 
 
 @router.post("/models/{name}/infer", summary="Tensors in, tensors out", openapi_extra=_OPENAPI)
+async def infer(request: Request, name: str) -> Response:
+    return await _infer(request, name, None)
+
+
 @router.post(
     "/models/{name}/versions/{version}/infer",
     summary="Tensors in, tensors out, from one version",
     openapi_extra=_OPENAPI,
 )
-async def infer(request: Request, name: str, version: str | None = None) -> Response:
+async def infer_version(request: Request, name: str, version: str) -> Response:
+    return await _infer(request, name, version)
+
+
+async def _infer(request: Request, name: str, version: str | None) -> Response:
     registry: ModelRegistry = request.app.state.registry
     settings: Settings = request.app.state.settings
     if version is not None and not is_version(version):

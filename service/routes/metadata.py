@@ -23,20 +23,27 @@ async def models(request: Request) -> Json:
 
 
 @router.get("/models/{name}", summary="Inputs and outputs of a model")
-@router.get("/models/{name}/versions/{version}", summary="Inputs and outputs of one version")
-async def model(request: Request, name: str, version: str | None = None) -> Json:
+async def model(request: Request, name: str) -> Json:
     """Shapes include the batch; -1 stands for a size that varies. Also before the model is ready."""
-    found = find(request, name, version)
-    return Json(model_metadata(found.manifest, _registry(request).versions(name)))
+    return _metadata(request, find(request, name, None))
+
+
+@router.get("/models/{name}/versions/{version}", summary="Inputs and outputs of one version")
+async def model_version(request: Request, name: str, version: str) -> Json:
+    """As for the model, whichever version it is."""
+    return _metadata(request, find(request, name, version))
 
 
 @router.get("/models/{name}/ready", summary="Is the model ready?")
-@router.get("/models/{name}/versions/{version}/ready", summary="Is the version ready?")
-async def model_ready(request: Request, name: str, version: str | None = None) -> Json:
+async def model_ready(request: Request, name: str) -> Json:
     """200 when it can answer, 503 while it cannot, 404 for one that is not served."""
-    found = find(request, name, version)
-    status = 200 if found.is_ready else 503
-    return Json({"name": name, "ready": found.is_ready}, status_code=status)
+    return _readiness(find(request, name, None))
+
+
+@router.get("/models/{name}/versions/{version}/ready", summary="Is the version ready?")
+async def version_ready(request: Request, name: str, version: str) -> Json:
+    """200 when it can answer, 503 while it cannot, 404 for one that is not served."""
+    return _readiness(find(request, name, version))
 
 
 @router.post(
@@ -66,6 +73,17 @@ def find(request: Request, name: str, version: str | None) -> ServedModel:
         found = registry.get(name, number)  # raises, with the reason
     request.scope["slipway.model"] = found.key
     return found
+
+
+def _metadata(request: Request, found: ServedModel) -> Json:
+    versions = _registry(request).versions(found.key.name)
+    return Json(model_metadata(found.manifest, versions))
+
+
+def _readiness(found: ServedModel) -> Json:
+    is_ready = found.is_ready
+    body = {"name": found.key.name, "ready": is_ready}
+    return Json(body, status_code=200 if is_ready else 503)
 
 
 def _registry(request: Request) -> ModelRegistry:

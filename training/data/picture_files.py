@@ -57,7 +57,7 @@ def read_source(path: Path) -> SourceFiles:
             return _from_archive(path, archive)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise DataError(
-            f"{path}: cannot be read as a .tar or .tar.gz ({error}); "
+            f"{path}: cannot be read as a .tar or .tar.gz ({_first_line(error)}); "
             "give a folder or an archive of one"
         ) from error
 
@@ -106,3 +106,8 @@ def _members(
 
 def _is_litter(parts: tuple[str, ...]) -> bool:
     return any(part.startswith(".") or part in _LITTER for part in parts)
+
+
+def _first_line(error: Exception) -> str:
+    """tarfile lists every compression it tried, a line each."""
+    return str(error).partition("\n")[0].rstrip(":")

@@ -63,14 +63,14 @@ class Target:
     script: Path | None = None
 
 
-def main() -> int:
+def main(given: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=int, default=3, help="length of one run (default: 3)")
     parser.add_argument("--rounds", type=int, default=3, help="runs per point (default: 3)")
     parser.add_argument("--workers", default="0", help="as in `slipway serve` (default: 0)")
     parser.add_argument("--isolation", default="process", help="as in `slipway serve`")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     if shutil.which("wrk") is None:
         print("error: this benchmark needs wrk: apt-get install wrk", file=sys.stderr)
         return 1

@@ -210,8 +210,8 @@ class Batcher:
         self._is_scheduled = False
         try:
             self._launch_all()
-        except Exception:
-            # A defect in the batcher itself: nothing more is accepted, everybody waiting is told, and
+        except Exception:  # a defect of ours ends this batcher, not the server
+            # Nothing more is accepted, everybody waiting is told, and
             # readiness goes false, so that the replica is taken out of traffic instead of hanging.
             _log.exception("the batcher has died")
             self.is_alive = False

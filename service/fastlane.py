@@ -112,8 +112,7 @@ class FastLane:
             return _refusal(
                 ShuttingDown("the server is ending; send it again"), request_id, headers
             )
-        except Exception:
-            # A defect of ours: the caller gets the id under which the log has the rest.
+        except Exception:  # a defect of ours: the caller gets the id, the log the rest
             _log.exception("%s: unexpected", request_id)
             return _refusal(Internal(), request_id, headers)
         total_s = time.perf_counter() - began

@@ -136,8 +136,7 @@ class Observed:
                 error = ShuttingDown("the server is ending; send it again")
                 scope["slipway.reason"] = error.reason
                 await error_response(error, request_id)(scope, receive, answer.send)
-        except Exception:
-            # The application has answered with a 500 if it still could, and its log has the traceback.
+        except Exception:  # the application has logged it, and answered 500 if it still could
             if answer.code == 0:
                 await error_response(Internal(), request_id)(scope, receive, answer.send)
         finally:

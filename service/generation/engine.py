@@ -176,8 +176,7 @@ class SlotEngine:
         place = len(self.rows)
         try:
             logits = self.cache.feed(place, row.fed, row.prompt[row.fed : row.fed + size])
-        except Exception:
-            # A bad run spoils nobody's cache: this request is told, the engine goes on.
+        except Exception:  # a bad run spoils nobody's cache: this request is told
             _log.exception("prefill failed")
             self._fail(row, "the model failed on this prompt")
             self.lane = None

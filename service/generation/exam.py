@@ -23,8 +23,7 @@ def examine(graph: DecoderGraph, golden: Golden, tolerance: Tolerance) -> float:
         return max(worst, _through_the_cache(graph, golden, tolerance))
     except ExamFailed:
         raise
-    except Exception as error:
-        # The runtime raises many kinds; the loader is told one, with the cause.
+    except Exception as error:  # the runtime raises many kinds; the loader is told one
         raise ExamFailed(f"golden exam: the decoder graph cannot be run: {error}") from error
 
 

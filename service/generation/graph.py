@@ -70,8 +70,7 @@ def open_graph(model: bytes, options: ort.SessionOptions | None = None) -> Decod
             )
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # ONNX Runtime raises many kinds; the loader gets one, with the cause.
+    except Exception as error:  # the runtime raises many kinds; the loader gets one
         raise GraphRefused(f"ONNX Runtime cannot open the decoder graph: {error}") from error
     return check_graph(session)
 

@@ -43,9 +43,9 @@ def open_session(bundle: Bundle, options: SessionOptions) -> "OnnxSession":
         session = ort.InferenceSession(
             graph, session_options, providers=providers, enable_fallback=0
         )
-    except Exception as error:
+    except Exception as error:  # whoever loads is told one kind
         # The runtime raises its own classes, UnicodeDecodeError and plain RuntimeError on damaged
-        # graphs; whoever loads is told one kind, and the server goes on without this version.
+        # graphs; the server goes on without this version.
         raise GraphRefused(
             f"{bundle.name}/{bundle.version}: ONNX Runtime: {_first_line(error)}"
         ) from error
@@ -79,8 +79,7 @@ class OnnxSession:
             if self._raw:
                 return self._run_raw(inputs)
             answers = self._session.run(self._outputs, inputs, self._quiet)
-        except Exception as error:
-            # The runtime's classes share no base; the caller gets one of ours.
+        except Exception as error:  # its classes share no base; the caller gets ours
             raise _translate(error) from error
         return dict(zip(self._outputs, answers, strict=True))
 

@@ -101,8 +101,7 @@ class Child:
         slot = self._free[-1]
         try:
             records = write_tensors(job.arrays, job.types, self._arenas[slot][0])
-        except Exception as error:
-            # No memory, or arrays that are not the model's: this job's alone.
+        except Exception as error:  # no memory, or wrong arrays: this job's alone
             job.future.set_exception(InferenceFailed("the batch could not be sent", str(error)))
             return
         self._free.pop()

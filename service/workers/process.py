@@ -44,8 +44,7 @@ class WorkerProcess:
                 self._handle(message)
             except SlipwayError as error:
                 self._fail(message, error)
-            except Exception as error:
-                # A defect of ours in one message: its sender is told, the worker's other models go on.
+            except Exception as error:  # a defect of ours: the sender is told, the rest goes on
                 _log.exception("a message could not be handled")
                 self._fail(message, SlipwayError(type(error).__name__))
         self._host.close()

@@ -33,7 +33,8 @@ def test_the_bundle_is_whole_and_says_where_it_comes_from(
     bundle = open_bundle(published[0].path)
     manifest = bundle.manifest
     assert {MODEL_FILE, GOLDEN_FILE, "labels.txt", "card.md"} <= manifest.files.keys()
-    assert {"plots/loss.png", "plots/confusion.png"} <= manifest.files.keys()
+    pictures = {"plots/loss.png", "plots/confusion.png", "plots/samples.png"}
+    assert pictures <= manifest.files.keys()
     assert manifest.evaluation[0].metric == "accuracy"
     assert manifest.evaluation[0].interval is not None
     assert [gate.name for gate in manifest.gates] == ["parity"]

@@ -87,3 +87,23 @@ def draw(folder: Path, logits: Array, held_out: HeldOut, temperature: float) -> 
     plots.confusion_matrix(folder / "confusion.png", table, held_out.class_names)
     probabilities = np.asarray(softmax(logits, temperature))
     plots.reliability_diagram(folder / "reliability.png", probabilities, held_out.labels)
+
+
+def sample_rows(logits: Array, held_out: HeldOut, count: int) -> list[tuple[int, str]]:
+    """Rows for a sample sheet with captions: up to half of it mistakes, the most certain first.
+
+    The rest are right ones from all over the split, which may be ordered by class.
+    """
+    predicted = logits.argmax(axis=1)
+    is_wrong = predicted != held_out.labels
+    certainty = np.asarray(softmax(logits)).max(axis=1)
+    wrong = np.flatnonzero(is_wrong)
+    wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][: count // 2]
+    right = np.flatnonzero(~is_wrong)
+    spread = np.linspace(0, len(right) - 1, min(count - len(wrong), len(right))).astype(int)
+    names = held_out.class_names
+    captions = [
+        (int(row), f"{names[held_out.labels[row]]}, read as {names[predicted[row]]}")
+        for row in wrong
+    ]
+    return captions + [(int(row), names[predicted[row]]) for row in right[spread]]

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from models.blocks import ClassificationPostprocessing, ImagePreprocessing
 from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
-from training import metrics, optimizer
+from training import metrics, optimizer, plots
 from training.data.augment import augment
 from training.data.image_source import PreparedImages, prepare_images
 from training.data.images import ImageSplit, Pixels, normalise
@@ -29,6 +29,7 @@ from training.tasks.image_settings import ImageClassificationConfig
 from training.work import Array, Arrays, ExportPlan, Predict, Work
 
 _EVALUATION_BATCH = 256
+_SAMPLES = 24  # on the sample sheet
 
 
 class ImageClassifierModule(lightning.LightningModule):
@@ -173,8 +174,12 @@ class ImageClassificationWork(Work[ImageClassificationConfig]):
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in self.class_names))
 
     def plots(self, folder: Path, predict: Predict) -> None:
-        logits = self._logits(self.images.test.pixels, predict)
-        classification.draw(folder, logits, self._held_out(), self.temperature)
+        pixels, held_out = self.images.test.pixels, self._held_out()
+        logits = self._logits(pixels, predict)
+        classification.draw(folder, logits, held_out, self.temperature)
+        samples = classification.sample_rows(logits, held_out, _SAMPLES)
+        pictures = [pixels[row] / np.float32(255) for row, _ in samples]
+        plots.image_sheet(folder / "samples.png", pictures, [caption for _, caption in samples])
 
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-static",)

@@ -18,7 +18,7 @@ from models.blocks import ClassificationPostprocessing, TextPreprocessing
 from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from models.transforms.text import TextEncoder
-from training import metrics, optimizer
+from training import metrics, optimizer, plots
 from training.baselines import tfidf_predictions
 from training.data.cldr import load_phrases
 from training.data.labelled_text import LabelledText, TextData
@@ -32,6 +32,7 @@ from training.tasks.text_settings import TextClassificationConfig
 from training.work import Array, Arrays, ExportPlan, Predict, Work
 
 _EVALUATION_BATCH = 256
+_SAMPLES = 12  # on the sample sheet
 _IDS, _MASK, _LOGITS = "input_ids", "attention_mask", "logits"
 
 
@@ -188,8 +189,11 @@ class TextClassificationWork(Work[TextClassificationConfig]):
         (folder / "labels.txt").write_text(labels, encoding="utf-8")
 
     def plots(self, folder: Path, predict: Predict) -> None:
-        logits = self._logits("test", predict)
-        classification.draw(folder, logits, self._held_out(), self.temperature)
+        logits, held_out = self._logits("test", predict), self._held_out()
+        classification.draw(folder, logits, held_out, self.temperature)
+        samples = classification.sample_rows(logits, held_out, _SAMPLES)
+        texts = [f"{self.texts.test.texts[row]}\n→ {caption}" for row, caption in samples]
+        plots.text_sheet(folder / "samples.png", texts)
 
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-dynamic",)

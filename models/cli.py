@@ -7,6 +7,7 @@ from pathlib import Path
 from models.bundle import Bundle
 from models.catalog import Listing, default_repository, scan
 from models.manifest import Manifest
+from models.sizes import human_bytes
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -90,13 +91,3 @@ def _as_records(listing: Listing) -> dict[str, object]:
         "models": [dict(zip(map(str.lower, _HEAD), _row(b), strict=True)) for b in listing.bundles],
         "refused": [vars(rejected) for rejected in listing.rejected],
     }
-
-
-def human_bytes(size_bytes: int) -> str:
-    """1536 → '1.5 KiB'."""
-    size = float(size_bytes)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

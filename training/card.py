@@ -7,7 +7,8 @@ publication, because the card itself is one of the files whose checksum is publi
 from collections.abc import Iterable, Sequence
 
 from models.manifest import ManifestDraft, TensorSpec
-from training.report import evaluation_row, figure, human_bytes, lost_to
+from models.sizes import human_bytes
+from training.report import evaluation_row, figure, lost_to
 
 
 def render(draft: ManifestDraft, data: dict[str, str], pictures: Sequence[str]) -> str:

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from models.manifest import MODEL_FILE, Evaluation, Variant
+from models.sizes import human_bytes
 from training.errors import ExportFailed
 from training.predict import onnx_predict
 from training.quantize import quantize
-from training.report import Reporter, figure, human_bytes
+from training.report import Reporter, figure
 from training.work import Arrays, ExportPlan, Predict, Work
 
 _BATCH_SIZES = (1, 8, 32)

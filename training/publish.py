@@ -13,11 +13,12 @@ from models.bundle import Bundle
 from models.golden import Golden
 from models.manifest import GOLDEN_FILE, Evaluation, Gate, ManifestDraft, Variant
 from models.publish import publish as publish_bundle
+from models.sizes import human_bytes
 from training import plots
 from training.card import render
 from training.predict import onnx_predict
 from training.provenance import provenance
-from training.report import Reporter, human_bytes, shown
+from training.report import Reporter, shown
 from training.train import Trained
 from training.work import Predict, Work
 
@@ -88,7 +89,7 @@ def _draw(work: Work[Any], trained: Trained, ask: Predict, staged: Path) -> Sequ
 
 
 def _tell(bundle: Bundle, repository: Path, report: Reporter) -> None:
-    size = human_bytes(sum(entry.size_bytes for entry in bundle.manifest.files.values()))
+    size = human_bytes(bundle.size_bytes)
     report.line(f"published {bundle.name} version {bundle.version} ({size}): {shown(bundle.path)}")
     at = "" if shown(repository) == "models/repository" else f" --repository {shown(repository)}"
     question = _HOW_TO_ASK.get(bundle.manifest.task, "INPUT")

@@ -4,7 +4,7 @@ import pytest
 
 from models.manifest import Evaluation, Gate
 from tests.training.fake_work import silent_reporter
-from training.report import figure, human_bytes
+from training.report import figure
 
 
 def test_a_table_is_aligned_and_figures_stand_right() -> None:
@@ -61,12 +61,3 @@ def test_a_simpler_method_that_does_better_is_said_in_words() -> None:
 )
 def test_figures_show_what_says_something(value: float, text: str) -> None:
     assert figure(value) == text
-
-
-def test_bytes_are_shown_in_fitting_units() -> None:
-    assert [human_bytes(size) for size in (10, 1536, 3 << 20, 5 << 30)] == [
-        "10 B",
-        "1.5 KiB",
-        "3.0 MiB",
-        "5.0 GiB",
-    ]

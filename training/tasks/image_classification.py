@@ -5,7 +5,6 @@ A kind of work for `training.pipeline`. Letters: N items, C channels, S side in 
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import lightning
 import numpy as np
@@ -13,20 +12,18 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from models.blocks import ClassificationPostprocessing, ImagePreprocessing
 from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from training import metrics, optimizer, plots
 from training.data.augment import augment
-from training.data.image_source import PreparedImages, prepare_images
-from training.data.images import ImageSplit, Pixels, normalise
-from training.data.loaders import array_loader
+from training.data.images import Pixels, normalise
 from training.networks.residual import ResidualClassifier
 from training.tasks import classification
 from training.tasks.image_settings import ImageClassificationConfig
-from training.work import Array, Arrays, ExportPlan, Predict, Work
+from training.tasks.image_work import ImageWork
+from training.work import Array, Arrays, ExportPlan, Predict
 
 _EVALUATION_BATCH = 256
 _SAMPLES = 24  # on the sample sheet
@@ -75,23 +72,10 @@ class ImageClassifierModule(lightning.LightningModule):
         return optimizer.configure(self.network, self._config.optim, steps)
 
 
-class ImageClassificationWork(Work[ImageClassificationConfig]):
+class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
     """One run. `prepare` must come first."""
 
-    images: PreparedImages
     temperature: float = 1.0
-
-    def prepare(self) -> None:
-        config = self.config
-        self.images = prepare_images(
-            self.data, config.image, config.validation_fraction, config.seed
-        )
-
-    def data_summary(self) -> dict[str, str]:
-        return self.images.summary()
-
-    def data_sha256(self) -> str:
-        return self.images.data.sha256
 
     def lightning_module(self) -> ImageClassifierModule:
         network = ResidualClassifier(
@@ -102,12 +86,6 @@ class ImageClassificationWork(Work[ImageClassificationConfig]):
             dropout=self.config.dropout,
         )
         return ImageClassifierModule(network, self.config, self.images.block)
-
-    def train_loader(self) -> DataLoader[Any]:
-        return self._loader(self.images.train, shuffle=True)
-
-    def val_loader(self) -> DataLoader[Any]:
-        return self._loader(self.images.validation, shuffle=False)
 
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
         assert isinstance(module, ImageClassifierModule)
@@ -215,11 +193,6 @@ class ImageClassificationWork(Work[ImageClassificationConfig]):
             rows = normalise(pixels[start : start + _EVALUATION_BATCH], self.images.block)
             parts.append(predict({"image": rows})["logits"])
         return np.concatenate(parts)
-
-    def _loader(self, split: ImageSplit, *, shuffle: bool) -> DataLoader[Any]:
-        return array_loader(
-            split.pixels, split.labels, batch_size=self.config.batch_size, shuffle=shuffle
-        )
 
 
 def _statistics(rows: Array) -> dict[str, float]:

@@ -7,26 +7,22 @@ recognises the requested class, and by whether the pictures of a class differ as
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import lightning
 import numpy as np
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from models.blocks import ClassConditionPreprocessing, ImagePostprocessing
 from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from training import metrics, optimizer, plots
-from training.data.image_source import PreparedImages, prepare_images
-from training.data.images import ImageSplit
-from training.data.loaders import array_loader
 from training.networks.conditional_vae import ConditionalVae, VaeShape
 from training.tasks.image_judge import Judge, train_judge
 from training.tasks.image_settings import ImageGenerationConfig
-from training.work import Array, Arrays, ExportPlan, Predict, Work
+from training.tasks.image_work import ImageWork
+from training.work import Array, Arrays, ExportPlan, Predict
 
 _ASK_BATCH = 512
 _SHOWN_PER_CLASS = 10
@@ -65,31 +61,11 @@ class VaeModule(lightning.LightningModule):
         return loss
 
 
-class ImageGenerationWork(Work[ImageGenerationConfig]):
+class ImageGenerationWork(ImageWork[ImageGenerationConfig]):
     """One run. `prepare` must come first."""
-
-    images: PreparedImages
-
-    def prepare(self) -> None:
-        config = self.config
-        self.images = prepare_images(
-            self.data, config.image, config.validation_fraction, config.seed
-        )
-
-    def data_summary(self) -> dict[str, str]:
-        return self.images.summary()
-
-    def data_sha256(self) -> str:
-        return self.images.data.sha256
 
     def lightning_module(self) -> VaeModule:
         return VaeModule(ConditionalVae(self.shape), self.config)
-
-    def train_loader(self) -> DataLoader[Any]:
-        return self._loader(self.images.train, shuffle=True)
-
-    def val_loader(self) -> DataLoader[Any]:
-        return self._loader(self.images.validation, shuffle=False)
 
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
         assert isinstance(module, VaeModule)
@@ -201,11 +177,6 @@ class ImageGenerationWork(Work[ImageGenerationConfig]):
             rows = {name: value[start : start + _ASK_BATCH] for name, value in inputs.items()}
             parts.append(predict(rows)["image"])
         return np.concatenate(parts)
-
-    def _loader(self, split: ImageSplit, *, shuffle: bool) -> DataLoader[Any]:
-        return array_loader(
-            split.pixels, split.labels, batch_size=self.config.batch_size, shuffle=shuffle
-        )
 
 
 def _spread_within_classes(pictures: Array, labels: Array) -> float:

@@ -43,31 +43,32 @@ class AugmentConfig(ConfigRecord):
     )
 
 
-class ImageClassificationConfig(RunConfig):
-    """A residual CNN on small pictures."""
+class ImageRunConfig(RunConfig):
+    """What every run on labelled pictures may be told."""
 
     image: ImageConfig = ImageConfig()
+    validation_fraction: float = Field(
+        default=0.1, gt=0, lt=1, description="part of the training pictures kept for validation"
+    )
+
+
+class ImageClassificationConfig(ImageRunConfig):
+    """A residual CNN on small pictures."""
+
     augment: AugmentConfig = AugmentConfig()
     width: int = Field(default=32, ge=4, le=512, description="channels of the first stage")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="before the last layer")
     label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="softens the targets")
-    validation_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="part of the training pictures kept for validation"
-    )
     top_k: int = Field(default=3, ge=1, le=1000, description="labels in an answer by default")
 
 
-class ImageGenerationConfig(RunConfig):
+class ImageGenerationConfig(ImageRunConfig):
     """A conditional variational autoencoder on small pictures."""
 
-    image: ImageConfig = ImageConfig()
     latent: int = Field(default=16, ge=1, le=4096, description="numbers that describe one picture")
     hidden: int = Field(default=256, ge=8, le=8192, description="units of the hidden layers")
     beta: float = Field(
         default=1.0, gt=0, description="weight of the latent term: higher is cleaner and duller"
-    )
-    validation_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="part of the training pictures kept for validation"
     )
     judge_epochs: int = Field(
         default=20, ge=1, description="training of the classifier that judges the pictures"

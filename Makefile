@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@# The two runtimes install the same Python package: the other one must go first.
 	@$(BIN)/pip uninstall --quiet --yes $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu) 2>/dev/null || true
-	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),train,dev]"
+	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),train,otel,dev]"
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
@@ -48,6 +48,7 @@ format: install ## let ruff format and mend the code
 	@$(BIN)/ruff check --fix .
 
 bench: install ## measure the server on this machine
+	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),bench]"
 	@$(BIN)/python -m benchmarks
 
 docs: install ## write the generated pages under docs/
@@ -55,7 +56,7 @@ docs: install ## write the generated pages under docs/
 
 lock: ## resolve the dependencies anew into constraints.txt
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
-	@build/lock/bin/pip install --quiet --disable-pip-version-check -e ".[cpu,train,otel,dev]"
+	@build/lock/bin/pip install --quiet --disable-pip-version-check -e ".[cpu,train,otel,bench,dev]"
 	@build/lock/bin/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt
 	@grep '^onnxruntime==' constraints.txt | sed 's/onnxruntime/onnxruntime-gpu/' >> constraints.txt
 	@sort -f -o constraints.txt constraints.txt && rm -rf build/lock

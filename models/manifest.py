@@ -24,6 +24,8 @@ GOLDEN_FILE = "golden.npz"
 
 Axis = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
+BatchSize = Annotated[int, Field(ge=1)]
+
 
 class TensorSpec(Record):
     """One graph input or output. Axes are sizes or names; the same name means the same size."""
@@ -58,7 +60,17 @@ class QueuePolicy(Record):
         default=0, ge=0, description="items; 0 derives it from batch and workers"
     )
     default_timeout_microseconds: int = Field(
-        default=0, ge=0, description="0: only the request's own"
+        default=0, ge=0, description="longest wait in the queue; 0: only the request's own deadline"
+    )
+    timeout_action: Literal["REJECT", "DELAY"] = Field(
+        default="REJECT",
+        description="to a request that has waited its timeout: refuse it, or serve it behind all "
+        "others of its priority level",
+    )
+    allow_timeout_override: bool = Field(
+        default=False,
+        description="true: a request that names its own timeout is bound by that instead of the "
+        "default; a shorter one of its own always counts",
     )
 
 
@@ -69,18 +81,40 @@ class Batching(Record):
     max_queue_delay_microseconds: int = Field(
         default=0, ge=0, description="0 never waits for company"
     )
-    preferred_batch_size: tuple[int, ...] = ()
-    allowed_batch_sizes: tuple[int, ...] = Field(
+    preferred_batch_size: tuple[BatchSize, ...] = Field(
+        default=(), description="while a delay is running, a batch of one of these goes at once"
+    )
+    allowed_batch_sizes: tuple[BatchSize, ...] = Field(
         default=(), description="batches are padded up to one of these"
     )
     max_batch_tokens: int = Field(
         default=0, ge=0, description="padded tokens in one run; 0: no limit"
     )
-    priority_levels: int = Field(default=0, ge=0, le=100)
+    priority_levels: int = Field(
+        default=0, ge=0, le=100, description="1 is the highest level; 0: all requests are equal"
+    )
+    default_priority_level: int = Field(
+        default=0, ge=0, le=100, description="of requests that name none; 0: the middle one"
+    )
     default_queue_policy: QueuePolicy = QueuePolicy()
     instance_group: int = Field(
-        default=0, ge=0, le=256, description="copies of the model; 0: one per worker"
+        default=0, ge=0, le=256, description="batches that run at once; 0: one per worker"
     )
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        for name in ("preferred_batch_size", "allowed_batch_sizes"):
+            sizes = getattr(self, name)
+            if any(size > self.max_batch_size for size in sizes):
+                raise ValueError(
+                    f"{name} {list(sizes)} goes beyond max_batch_size {self.max_batch_size}"
+                )
+        if self.default_priority_level > self.priority_levels:
+            raise ValueError(
+                f"default_priority_level {self.default_priority_level} is not one of "
+                f"{self.priority_levels} priority_levels"
+            )
+        return self
 
 
 class ConfidenceInterval(Record):

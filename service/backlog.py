@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 
 from models.errors import SlipwayError
-from service.errors import Cancelled, DeadlineExceeded
+from service.errors import DeadlineExceeded
 from service.ticket import Ticket
 
 
@@ -32,18 +32,28 @@ class Backlog:
         if group is None:
             group = self._groups[ticket.key] = deque()
         group.append(ticket)
+        ticket.place = self
         self.rows += ticket.rows
+
+    def left(self, ticket: Ticket) -> None:
+        """It got an outcome while it waited: its room is free now, its entry goes at the next look."""
+        self.rows -= ticket.rows
+        ticket.inputs = {}
+        if ticket.error is not None:
+            self._on_drop(ticket.error.reason)
 
     def ready_at(self, delay_s: float) -> float | None:
         """When the next batch may go: at once (0) when one is full, else when its oldest has waited
         `delay_s`; None when nothing waits."""
         if not self._groups:
             return None
-        if delay_s == 0 or any(
-            sum(t.rows for t in group) >= self._most_rows for group in self._groups.values()
-        ):
+        if delay_s == 0:
             return 0.0
-        return min(group[0].arrived for group in self._groups.values()) + delay_s
+        self._forget_done()
+        groups = self._groups.values()
+        if any(sum(t.rows for t in group) >= self._most_rows for group in groups):
+            return 0.0
+        return min((group[0].arrived for group in groups), default=0.0) + delay_s
 
     def take(self, now: float) -> list[Ticket]:
         """The next batch; empty when all that waited had to be dropped."""
@@ -59,19 +69,22 @@ class Backlog:
 
     def purge(self, now: float) -> None:
         """Drop whatever is not worth running any more."""
+        for ticket in list(self):
+            self._is_dropped(ticket, now)
+        self._forget_done()
+
+    def fail_all(self, error: SlipwayError) -> None:
+        for ticket in list(self):
+            ticket.fail(error)
+        self._groups.clear()
+
+    def _forget_done(self) -> None:
         for key, group in list(self._groups.items()):
-            alive = deque(ticket for ticket in group if not self._drop(ticket, now))
+            alive = deque(ticket for ticket in group if not ticket.is_done)
             if alive:
                 self._groups[key] = alive
             else:
                 del self._groups[key]
-        self.rows = sum(ticket.rows for ticket in self)
-
-    def fail_all(self, error: SlipwayError) -> None:
-        for ticket in self:
-            ticket.fail(error)
-        self._groups.clear()
-        self.rows = 0
 
     def _next_key(self) -> Hashable:
         if len(self._groups) == 1:
@@ -83,14 +96,14 @@ class Backlog:
         rows = longest = 0
         while group:
             ticket = group[0]
-            if self._drop(ticket, now):
+            if self._is_dropped(ticket, now):
                 group.popleft()
-                self.rows -= ticket.rows
                 continue
             longest = max(longest, ticket.length)
             if batch and not self._fits(rows + ticket.rows, longest):
                 break
             batch.append(group.popleft())
+            ticket.place = None
             rows += ticket.rows
         self.rows -= rows
         return batch
@@ -100,17 +113,8 @@ class Backlog:
             return False
         return not self._most_tokens or rows * longest <= self._most_tokens
 
-    def _drop(self, ticket: Ticket, now: float) -> bool:
+    def _is_dropped(self, ticket: Ticket, now: float) -> bool:
         """True when the ticket must not run; it has its outcome then."""
-        if ticket.future.done():
-            self._on_drop(Cancelled.reason)
-            return True
-        if ticket.is_gone is not None and ticket.is_gone():
-            ticket.fail(Cancelled("the caller left before the run"))
-            self._on_drop(Cancelled.reason)
-            return True
-        if ticket.deadline is not None and ticket.deadline <= now:
+        if not ticket.is_done and ticket.deadline is not None and ticket.deadline <= now:
             ticket.fail(DeadlineExceeded("the request's time was over before its run"))
-            self._on_drop(DeadlineExceeded.reason)
-            return True
-        return False
+        return ticket.is_done

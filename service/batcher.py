@@ -13,6 +13,7 @@ Not promised: fairness between callers, and the order of answers between batches
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from service.drain import DrainRate
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull, ShuttingDown
 from service.isolate import CAUSED_BY_ITEMS, isolate
 from service.metrics import ModelMeters
-from service.ticket import Arrays, Ticket, gather
+from service.ticket import Arrays, Parts, Ticket
 from service.workers.base import RunResult
 
 _log = logging.getLogger("slipway.batcher")
@@ -47,6 +48,7 @@ class BatchLimits:
     max_batch_tokens: int = 0
     concurrency: int = 1
     default_timeout_s: float | None = None
+    allow_timeout_override: bool = False
 
 
 def limits_of(batching: Batching, workers: int) -> BatchLimits:
@@ -61,6 +63,7 @@ def limits_of(batching: Batching, workers: int) -> BatchLimits:
         max_batch_tokens=batching.max_batch_tokens,
         concurrency=instances,
         default_timeout_s=policy.default_timeout_microseconds / 1e6 or None,
+        allow_timeout_override=policy.allow_timeout_override,
     )
 
 
@@ -116,20 +119,34 @@ class Batcher:
         rows: int,
         *,
         deadline: float | None = None,
-        is_gone: Callable[[], bool] | None = None,
         is_single: bool = False,
+        priority: int = 0,
+        is_own_deadline: bool = False,
+        on_done: Callable[[Ticket], None] | None = None,
     ) -> Ticket:
-        """Accept work, or refuse it now: QueueFull, ShuttingDown, DeadlineExceeded, InputError."""
+        """Accept work, or refuse it now: QueueFull, ShuttingDown, DeadlineExceeded, InputError.
+
+        `priority`: 1 is the highest, 0 the model's default. `is_own_deadline`: the caller named it, it
+        is not the server's default. `on_done` gets the ticket once, when it has its outcome.
+        """
         self._assembly.check(inputs)
         now = self._clock()
-        if deadline is None and self.limits.default_timeout_s is not None:
-            deadline = now + self.limits.default_timeout_s
+        if self.limits.default_timeout_s is not None and not (
+            is_own_deadline and self.limits.allow_timeout_override
+        ):
+            deadline = min(deadline or math.inf, now + self.limits.default_timeout_s)
         self._admit(rows, now, deadline)
         key, length = self._assembly.key(inputs)
         ticket = Ticket(
-            inputs, rows, self._loop.create_future(), arrived=now, deadline=deadline, key=key
+            inputs,
+            rows,
+            arrived=now,
+            deadline=deadline,
+            key=key,
+            priority=priority,
+            on_done=on_done,
         )
-        ticket.is_gone, ticket.is_single, ticket.length = is_gone, is_single, length
+        ticket.is_single, ticket.length = is_single, length
         if rows <= self._most_rows or not self._assembly.can_batch:
             self._backlog.push(ticket)
         else:
@@ -148,7 +165,6 @@ class Batcher:
                 await asyncio.wait(self._running)
             else:
                 await asyncio.sleep(0)
-        await asyncio.sleep(0)  # split requests follow their parts one turn of the loop later
         for handle in (self._timer, self._sweeper):
             if handle is not None:
                 handle.cancel()
@@ -187,15 +203,15 @@ class Batcher:
             part = Ticket(
                 inputs,
                 rows,
-                self._loop.create_future(),
                 arrived=parent.arrived,
                 deadline=parent.deadline,
                 key=parent.key,
+                priority=parent.priority,
             )
-            part.is_gone, part.length = parent.is_gone, parent.length
+            part.length = parent.length
             parts.append(part)
             self._backlog.push(part)
-        gather(parent, parts, self._assembly.join)
+        Parts(parent, parts, self._assembly.join)
 
     # -- dispatch ---------------------------------------------------------------------------------
 

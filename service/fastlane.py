@@ -7,8 +7,6 @@ was measured, and routing, dependency injection and pydantic would halve the thr
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -105,7 +103,7 @@ class FastLane:
         request_id = headers[0][1].decode("ascii")
         try:
             data = await body.read(receive, given.get(b"content-length"), self._max_body_bytes)
-            content, queue_s, infer_s = await endpoint.answer(given, data, _gone_probe(receive))
+            content, queue_s, infer_s = await endpoint.answer(given, data)
         except SlipwayError as error:
             return _refusal(error, request_id, headers)
         except asyncio.CancelledError:  # by the server alone, when its grace period is over
@@ -135,15 +133,3 @@ def _count(meters: ModelMeters, code: int, reason: str, seconds: float) -> None:
     meters.answered(ENDPOINT, code, seconds)
     if reason:
         meters.failed(reason)
-
-
-def _gone_probe(receive: Receive) -> Callable[[], bool] | None:
-    """Whether the caller has left, without a task per request that waits for its departure.
-
-    uvicorn keeps that in the object whose method `receive` is. Other servers: None, and a departed
-    caller's work is done in vain.
-    """
-    cycle: Any = getattr(receive, "__self__", None)
-    if not hasattr(cycle, "disconnected"):
-        return None
-    return lambda: bool(cycle.disconnected)

@@ -5,7 +5,7 @@ Called by the fast lane on every request, and by the FastAPI route for whatever 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from models.errors import SlipwayError
 from service.errors import BadRequest, NotReady, UnsupportedMedia
@@ -28,9 +28,7 @@ class InferEndpoint:
         self._default_timeout_s = default_timeout_s
         self._clock = time.monotonic
 
-    async def answer(
-        self, headers: Headers, body: bytes, is_gone: Callable[[], bool] | None = None
-    ) -> tuple[bytes, float, float]:
+    async def answer(self, headers: Headers, body: bytes) -> tuple[bytes, float, float]:
         """(the response's body, seconds in the queue, seconds in the graph). Raises SlipwayErrors."""
         arrived = self._clock()
         batcher = self.model.batcher
@@ -38,14 +36,17 @@ class InferEndpoint:
             raise self._no_batcher()
         _check_headers(headers)
         request = self._codec.decode(body)
-        timeout_s = request.timeout_s or _header_timeout_s(headers) or self._default_timeout_s
+        timeout_s = request.timeout_s or _header_timeout_s(headers)
         ticket = batcher.enqueue(
-            request.inputs, request.rows, deadline=arrived + timeout_s, is_gone=is_gone
+            request.inputs,
+            request.rows,
+            deadline=arrived + (timeout_s or self._default_timeout_s),
+            is_own_deadline=timeout_s is not None,
         )
         try:
             outputs = await ticket.future
         except asyncio.CancelledError:
-            ticket.future.cancel()
+            ticket.cancel()
             raise
         return self._codec.encode(outputs, request), ticket.queue_s, ticket.infer_s
 

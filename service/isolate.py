@@ -35,7 +35,7 @@ async def isolate(tickets: Sequence[Ticket], error: SlipwayError, attempt: Attem
             continue
         middle = len(group) // 2
         for half in (group[:middle], group[middle:]):
-            alive = [ticket for ticket in half if not ticket.future.done()]
+            alive = [ticket for ticket in half if not ticket.is_done]
             if not alive:
                 continue
             if left == 0:

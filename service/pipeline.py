@@ -138,7 +138,7 @@ async def _run(
         rows = await _each(ticket.future for ticket in tickets)
     finally:
         for ticket in tickets:
-            ticket.future.cancel()  # no effect on a finished one
+            ticket.cancel()  # no effect on a finished one
     phases.queue_s += max(ticket.queue_s for ticket in tickets)
     phases.infer_s += max(ticket.infer_s for ticket in tickets)
     return rows

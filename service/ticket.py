@@ -1,87 +1,171 @@
 """One accepted piece of work on its way through the batcher: a few rows that belong together.
 
 Every ticket gets exactly one outcome. Setting it again is harmless and without effect, so that a late
-result, an expired deadline and a departed caller can race without care.
+result, an expired deadline and a departed caller can race without care. Whoever wants the outcome gives
+`on_done`; an asyncio future is made only when somebody asks for one, because at the front end's rates
+a future and its callbacks cost as much as the rest of a request's scheduling.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from models.errors import SlipwayError
+from service.errors import Cancelled, InferenceFailed
+
+_log = logging.getLogger("slipway.ticket")
 
 Arrays = dict[str, np.ndarray]
+
+
+class Place(Protocol):
+    """Where a ticket waits; told at once when it got an outcome there."""
+
+    def left(self, ticket: "Ticket") -> None: ...
 
 
 class Ticket:
     """`inputs` carry their batch axis; tickets of the same `key` may share a batch.
 
-    Times are `time.monotonic()`, which is what `loop.time()` counts too. `is_gone` says that the caller has
-    left, where whoever listens to it can know. `is_single`: the outputs are wanted without batch axis.
-    `length`: the longest axis that may be padded.
+    Times are `time.monotonic()` seconds. `on_done` is called once, in the loop's thread, from within
+    whatever sets the outcome; it must not block. `is_single`: the outputs are wanted without batch
+    axis. `length`: the longest axis that may be padded. `place`: the queue that holds it, if any.
     """
 
     __slots__ = (
-        "arrived", "deadline", "future", "infer_s", "inputs", "is_gone", "is_single", "key",
-        "length", "queue_s", "rows",
+        "_future", "arrived", "deadline", "error", "infer_s", "inputs", "is_done", "is_single", "key",
+        "length", "on_done", "outputs", "place", "priority", "queue_s", "rows",
     )  # fmt: skip
 
     def __init__(
         self,
         inputs: Arrays,
         rows: int,
-        future: "asyncio.Future[Arrays]",
         *,
         arrived: float,
         deadline: float | None = None,
         key: Hashable = (),
+        priority: int = 0,
+        on_done: "Callable[[Ticket], None] | None" = None,
     ) -> None:
         self.inputs = inputs
         self.rows = rows
-        self.future = future
         self.arrived = arrived
         self.deadline = deadline
         self.key = key
-        self.is_gone: Callable[[], bool] | None = None
+        self.priority = priority
+        self.on_done = on_done
+        self.outputs: Arrays | None = None
+        self.error: SlipwayError | None = None
+        self.is_done = False
         self.is_single = False
         self.length = 0
         self.queue_s = 0.0
         self.infer_s = 0.0
+        self.place: Place | None = None
+        self._future: _Outcome | None = None
 
     def succeed(self, outputs: Arrays) -> None:
-        if not self.future.done():
-            self.future.set_result(outputs)
+        if not self.is_done:
+            self.outputs = outputs
+            self._finish()
 
     def fail(self, error: SlipwayError) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
+        if not self.is_done:
+            self.error = error
+            self._finish()
 
+    def cancel(self) -> None:
+        """The caller has left. Queued work is dropped and counted; a running batch is not disturbed."""
+        self.fail(Cancelled("the caller left before the answer"))
 
-def gather(parent: Ticket, parts: Sequence[Ticket], join: Callable[[list[Arrays]], Arrays]) -> None:
-    """Make `parent` follow its parts: all their answers joined in order, or the first failure.
+    @property
+    def future(self) -> "asyncio.Future[Arrays]":
+        """For `await`; cancelling it cancels the ticket."""
+        if self._future is None:
+            self._future = _Outcome(self)
+            if self.is_done:
+                self._resolve(self._future)
+        return self._future
 
-    When the parent ends first (its caller left), the parts are cancelled and free their places.
-    """
-    left = len(parts)
+    def _finish(self) -> None:
+        self.is_done = True
+        place, self.place = self.place, None
+        if place is not None:
+            place.left(self)
+        if self._future is not None:
+            self._resolve(self._future)
+        on_done, self.on_done = self.on_done, None
+        if on_done is not None:
+            try:
+                on_done(self)
+            except Exception:  # one listener's defect must not cost its batch-mates their answers
+                _log.exception("a ticket's listener failed")
 
-    def on_part(future: "asyncio.Future[Arrays]") -> None:
-        nonlocal left
-        left -= 1
-        if future.cancelled():
+    def _resolve(self, future: "_Outcome") -> None:
+        if future.done():
             return
-        error = future.exception()
-        if isinstance(error, SlipwayError):
-            parent.fail(error)
-        elif left == 0 and not parent.future.done():
-            parent.queue_s = max(part.queue_s for part in parts)
-            parent.infer_s = sum(part.infer_s for part in parts)
-            parent.succeed(join([part.future.result() for part in parts]))
+        if self.outputs is not None:
+            future.set_result(self.outputs)
+        elif isinstance(self.error, Cancelled):
+            future.cancel()
+        elif self.error is not None:
+            future.set_exception(self.error)
 
-    def on_parent(_: "asyncio.Future[Arrays]") -> None:
+
+class _Outcome(asyncio.Future[Arrays]):
+    """Cancelling it reaches the ticket at once, not one turn of the loop later as a callback would."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self._ticket = ticket
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        is_cancelled = super().cancel(msg)
+        self._ticket.cancel()  # without effect on one that has its outcome
+        return is_cancelled
+
+
+class Parts:
+    """Makes a split request follow its parts: all their answers joined in order, or the first failure.
+
+    When the request ends first (its caller left, a part failed), the parts end with it and free their
+    places.
+    """
+
+    def __init__(
+        self, parent: Ticket, parts: Sequence[Ticket], join: Callable[[list[Arrays]], Arrays]
+    ) -> None:
+        self._parent = parent
+        self._parts = parts
+        self._join = join
+        self._left = len(parts)
+        parent.place = self
         for part in parts:
-            part.future.cancel()
+            part.on_done = self._on_part
 
-    for part in parts:
-        part.future.add_done_callback(on_part)
-    parent.future.add_done_callback(on_parent)
+    def left(self, ticket: Ticket) -> None:
+        if ticket.error is not None:
+            for part in self._parts:
+                part.fail(ticket.error)
+
+    def _on_part(self, part: Ticket) -> None:
+        self._left -= 1
+        if part.error is not None:
+            self._parent.fail(part.error)
+        elif self._left == 0 and not self._parent.is_done:
+            self._parent.queue_s = max(part.queue_s for part in self._parts)
+            self._parent.infer_s = sum(part.infer_s for part in self._parts)
+            self._answer()
+
+    def _answer(self) -> None:
+        try:
+            outputs = self._join([part.outputs or {} for part in self._parts])
+        except (ValueError, KeyError) as error:
+            why = "the answers to the parts of a request do not fit together"
+            self._parent.fail(InferenceFailed(why, str(error)))
+        else:
+            self._parent.succeed(outputs)

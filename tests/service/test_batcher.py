@@ -22,6 +22,7 @@ from service.errors import (
     WorkerLost,
 )
 from service.metrics import ModelMeters
+from service.ticket import Ticket
 from service.workers.base import Arrays, RunResult
 from tests.service.loops import in_loop, until
 from tests.service.manifests import manifest_of, vector
@@ -351,13 +352,38 @@ async def test_5_a_cancelled_caller_is_dropped_before_the_run_and_counted() -> N
 
 
 @in_loop
-async def test_5_a_caller_whose_connection_is_gone_is_dropped_before_the_run() -> None:
+async def test_5_a_cancelled_ticket_leaves_the_queue_at_once_and_is_told_once() -> None:
     runner = Runner()
+    runner.gate.clear()
     batcher = make(runner)
-    ticket = batcher.enqueue(rows(1.0), 1, is_gone=lambda: True)
-    with pytest.raises(Cancelled):
-        await ticket.future
-    assert runner.batches == []
+    told: list[Ticket] = []
+    running = batcher.enqueue(rows(1.0), 1, on_done=told.append)
+    await until(lambda: runner.sizes == [1])
+    waiting = batcher.enqueue(rows(2.0, 3.0), 2, on_done=told.append)
+    assert batcher.pending_rows == 2
+    waiting.cancel()
+    waiting.cancel()
+    assert batcher.pending_rows == 0
+    assert told == [waiting]
+    assert isinstance(waiting.error, Cancelled)
+    runner.gate.set()
+    await batcher.close()
+    assert told == [waiting, running]
+    assert running.outputs is not None
+    assert batcher._meters.dropped == {"cancelled": 1}
+
+
+@in_loop
+async def test_5_a_caller_that_leaves_during_the_run_does_not_disturb_its_batch_mates() -> None:
+    runner = Runner()
+    runner.gate.clear()
+    batcher = make(runner)
+    left, stays = batcher.enqueue_item(item(1)), batcher.enqueue_item(item(2))
+    await until(lambda: runner.sizes == [2])
+    left.cancel()
+    runner.gate.set()
+    assert (await stays.future)["y"].tolist() == [4.0, 4.0]
+    assert left.outputs is None
 
 
 @in_loop

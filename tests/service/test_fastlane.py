@@ -180,25 +180,6 @@ class Connection:
 
 
 @in_loop
-async def test_a_caller_that_leaves_the_queue_is_not_run() -> None:
-    async with lane() as it:
-        it.gate.clear()
-        first = asyncio.create_task(call(it.app, PATH, body=BODY))
-        await until(lambda: it.runs == 1)
-        connection = Connection()
-        second = asyncio.create_task(call(it.app, PATH, receive=connection.receive))
-        batcher = it.model.batcher
-        assert batcher is not None
-        await until(lambda: batcher.pending_rows == 1)
-        connection.disconnected = True
-        it.gate.set()
-        assert (await first).status == 200
-        assert (await second).status == 0
-        assert it.runs == 1
-        assert it.model.meters.failures == {"cancelled": 1}
-
-
-@in_loop
 async def test_a_cancelled_handler_withdraws_its_work() -> None:
     async with lane() as it:
         it.gate.clear()

@@ -102,13 +102,7 @@ class Batching(Record):
     )
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        for name in ("preferred_batch_size", "allowed_batch_sizes"):
-            sizes = getattr(self, name)
-            if any(size > self.max_batch_size for size in sizes):
-                raise ValueError(
-                    f"{name} {list(sizes)} goes beyond max_batch_size {self.max_batch_size}"
-                )
+    def _level_exists(self) -> Self:
         if self.default_priority_level > self.priority_levels:
             raise ValueError(
                 f"default_priority_level {self.default_priority_level} is not one of "

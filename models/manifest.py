@@ -24,8 +24,6 @@ GOLDEN_FILE = "golden.npz"
 
 Axis = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
-BatchSize = Annotated[int, Field(ge=1)]
-
 
 class TensorSpec(Record):
     """One graph input or output. Axes are sizes or names; the same name means the same size."""
@@ -81,10 +79,10 @@ class Batching(Record):
     max_queue_delay_microseconds: int = Field(
         default=0, ge=0, description="0 never waits for company"
     )
-    preferred_batch_size: tuple[BatchSize, ...] = Field(
+    preferred_batch_size: tuple[int, ...] = Field(
         default=(), description="while a delay is running, a batch of one of these goes at once"
     )
-    allowed_batch_sizes: tuple[BatchSize, ...] = Field(
+    allowed_batch_sizes: tuple[int, ...] = Field(
         default=(), description="batches are padded up to one of these"
     )
     max_batch_tokens: int = Field(
@@ -102,7 +100,11 @@ class Batching(Record):
     )
 
     @model_validator(mode="after")
-    def _level_exists(self) -> Self:
+    def _sizes_and_level_exist(self) -> Self:
+        for name in ("preferred_batch_size", "allowed_batch_sizes"):
+            sizes = getattr(self, name)
+            if any(size < 1 for size in sizes):
+                raise ValueError(f"{name} {list(sizes)}: a batch has at least one item")
         if self.default_priority_level > self.priority_levels:
             raise ValueError(
                 f"default_priority_level {self.default_priority_level} is not one of "

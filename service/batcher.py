@@ -289,20 +289,13 @@ class Batcher:
         self._drain.record(rows, began, ran)
         for ticket, outputs in zip(tickets, parts, strict=True):
             ticket.queue_s, ticket.infer_s = began - ticket.arrived, result.infer_s
+            ticket.batch_rows = rows
             ticket.succeed(outputs)
-        self._observe(tickets, rows, result.infer_s)
         # What the trip to the worker cost beyond the graph counts as preparing input.
         travel_s = max(ran - stacked - result.infer_s, 0.0)
-        phases = self._meters.phases
-        phases["compute_input"].observe(stacked - began + travel_s, len(tickets))
-        phases["compute_output"].observe(self._clock() - ran, len(tickets))
-
-    def _observe(self, tickets: Sequence[Ticket], rows: int, infer_s: float) -> None:
-        self._meters.batch_size.observe(rows)
-        self._meters.phases["compute_infer"].observe(infer_s, len(tickets))
-        queue = self._meters.phases["queue"]
-        for ticket in tickets:
-            queue.observe(ticket.queue_s)
+        waits_s = [ticket.queue_s for ticket in tickets]
+        input_s, output_s = stacked - began + travel_s, self._clock() - ran
+        self._meters.ran(rows, waits_s, input_s, result.infer_s, output_s)
 
     # -- time -------------------------------------------------------------------------------------
 

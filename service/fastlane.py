@@ -130,6 +130,4 @@ def _refusal(error: SlipwayError, request_id: str, headers: RawHeaders) -> tuple
 
 def _count(meters: ModelMeters, code: int, reason: str, seconds: float) -> None:
     meters.in_flight -= 1
-    meters.answered(ENDPOINT, code, seconds)
-    if reason:
-        meters.failed(reason)
+    meters.answered(ENDPOINT, code, seconds, reason)

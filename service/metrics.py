@@ -5,9 +5,11 @@ microsecond per observation (a lock per bucket walk), ours a quarter. Everything
 loop's thread, so no lock is needed. Labels come from the catalog, never from a request.
 """
 
+import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -58,6 +60,16 @@ class Histogram:
         return buckets
 
 
+@dataclass(slots=True)
+class BatchTimes:
+    """All runs of one size: how many, and the seconds of their phases, each run counted once."""
+
+    count: int = 0
+    input_s: float = 0.0
+    infer_s: float = 0.0
+    output_s: float = 0.0
+
+
 class ModelMeters:
     """One model version's cells, bound once when it is loaded."""
 
@@ -65,6 +77,12 @@ class ModelMeters:
         self.labels = (name, str(version))
         self.phases = {phase: Histogram() for phase in PHASES}
         self.batch_size = Histogram(SIZES)
+        self.batches: dict[int, BatchTimes] = {}
+        self.inference_count = 0
+        self.execution_count = 0
+        self.last_inference_ms = 0
+        self.fail_count = 0
+        self.fail_s = 0.0
         self.time_to_first_token = Histogram()
         self.requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.failures: defaultdict[str, int] = defaultdict(int)
@@ -76,10 +94,50 @@ class ModelMeters:
         self.pending: Callable[[], int] = lambda: 0
         self.is_ready: Callable[[], bool] = lambda: False
 
-    def answered(self, endpoint: str, code: int, seconds: float) -> None:
-        """A request has its answer, whatever it is."""
+    def answered(self, endpoint: str, code: int, seconds: float, reason: str = "") -> None:
+        """An inference request has its answer, whatever it is; `reason` when it is not a good one."""
         self.requests[endpoint, code] += 1
         self.phases["request"].observe(seconds)
+        if code >= 400:
+            self.fail_count += 1
+            self.fail_s += seconds
+            if reason:
+                self.failures[reason] += 1
+
+    @property
+    def success_count(self) -> int:
+        """Good answers. Derived, so that a good answer costs no more than the histogram."""
+        return self.phases["request"].count - self.fail_count
+
+    @property
+    def success_s(self) -> float:
+        return self.phases["request"].total - self.fail_s
+
+    def ran(
+        self, rows: int, waits_s: Sequence[float], input_s: float, infer_s: float, output_s: float
+    ) -> None:
+        """A batch of `rows` items has run. `waits_s`: how long each of its requests had waited.
+
+        Histograms count requests, as Triton's do; `batches` counts runs.
+        """
+        phases, requests = self.phases, len(waits_s)
+        phases["compute_input"].observe(input_s, requests)
+        phases["compute_infer"].observe(infer_s, requests)
+        phases["compute_output"].observe(output_s, requests)
+        self.batch_size.observe(rows)
+        queue = phases["queue"].observe
+        for wait_s in waits_s:
+            queue(wait_s)
+        times = self.batches.get(rows)
+        if times is None:
+            times = self.batches[rows] = BatchTimes()
+        times.count += 1
+        times.input_s += input_s
+        times.infer_s += infer_s
+        times.output_s += output_s
+        self.execution_count += 1
+        self.inference_count += rows
+        self.last_inference_ms = int(time.time() * 1e3)
 
     def failed(self, reason: str) -> None:
         self.failures[reason] += 1

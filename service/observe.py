@@ -150,9 +150,10 @@ class Observed:
             self._observer.metrics.other_requests[endpoint, code] += 1
         else:
             meters: ModelMeters = self._observer.metrics.model(key)
-            meters.answered(endpoint, code, seconds)
-            if code >= 400:
-                meters.failed(reason or "bad_request")
+            if scope["method"] == "POST":
+                meters.answered(endpoint, code, seconds, reason or "bad_request")
+            else:  # a question about the model, not to it
+                meters.requests[endpoint, code] += 1
         model = "" if key is None else str(key)
         self._observer.log(scope, request_id, code, seconds, model, reason)
 

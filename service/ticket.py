@@ -32,12 +32,13 @@ class Ticket:
 
     Times are `time.monotonic()` seconds. `on_done` is called once, in the loop's thread, from within
     whatever sets the outcome; it must not block. `is_single`: the outputs are wanted without batch
-    axis. `length`: the longest axis that may be padded. `place`: the queue that holds it, if any.
+    axis. `batch_rows`: items in the run that answered it. `length`: the longest axis that may be
+    padded. `place`: the queue that holds it, if any.
     """
 
     __slots__ = (
-        "_future", "arrived", "deadline", "error", "infer_s", "inputs", "is_done", "is_single", "key",
-        "length", "on_done", "outputs", "place", "priority", "queue_s", "rows",
+        "_future", "arrived", "batch_rows", "deadline", "error", "infer_s", "inputs", "is_done",
+        "is_single", "key", "length", "on_done", "outputs", "place", "priority", "queue_s", "rows",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,7 @@ class Ticket:
         self.length = 0
         self.queue_s = 0.0
         self.infer_s = 0.0
+        self.batch_rows = 0
         self.place: Place | None = None
         self._future: _Outcome | None = None
 
@@ -159,6 +161,7 @@ class Parts:
         elif self._left == 0 and not self._parent.is_done:
             self._parent.queue_s = max(part.queue_s for part in self._parts)
             self._parent.infer_s = sum(part.infer_s for part in self._parts)
+            self._parent.batch_rows = max(part.batch_rows for part in self._parts)
             self._answer()
 
     def _answer(self) -> None:

@@ -70,3 +70,27 @@ def test_gauges_show_the_moment(attribute: str) -> None:
     setattr(metrics.model(KEY), attribute, 5)
     names = {"in_flight": "slipway_in_flight_requests", "load_s": "slipway_model_load_seconds"}
     assert _samples(metrics)[names[attribute], ""] == 5
+
+
+def test_statistics_are_kept_per_batch_size() -> None:
+    meters = Metrics({}).model(KEY)
+    meters.ran(4, [0.1, 0.3], 0.01, 0.5, 0.02)
+    meters.ran(4, [0.2], 0.01, 0.25, 0.02)
+    meters.ran(1, [0.0], 0.01, 0.125, 0.02)
+    times = meters.batches[4]
+    assert (times.count, times.infer_s) == (2, 0.75)
+    assert times.input_s == pytest.approx(0.02)
+    assert times.output_s == pytest.approx(0.04)
+    assert (meters.execution_count, meters.inference_count) == (3, 9)
+    assert meters.phases["queue"].count == meters.phases["compute_infer"].count == 4
+    assert meters.phases["compute_infer"].total == 1.375
+    assert meters.last_inference_ms > 1.5e12
+
+
+def test_successes_and_failures_are_told_apart() -> None:
+    meters = Metrics({}).model(KEY)
+    meters.answered("/v2/infer", 200, 0.5)
+    meters.answered("/v2/infer", 503, 0.25, "queue_full")
+    assert (meters.success_count, meters.success_s) == (1, 0.5)
+    assert (meters.fail_count, meters.fail_s) == (1, 0.25)
+    assert meters.failures == {"queue_full": 1}

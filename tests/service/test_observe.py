@@ -70,6 +70,15 @@ async def test_an_answer_carries_its_id_and_its_time() -> None:
 
 
 @in_loop
+async def test_a_question_about_a_model_is_no_inference() -> None:
+    app, observer = observed(answering)
+    await call(app, method="GET")
+    meters = observer.metrics.model(ModelKey("m", 1))
+    assert meters.requests == {("unmatched", 200): 1}
+    assert meters.success_count == 0
+
+
+@in_loop
 async def test_a_defect_is_a_500_that_reveals_nothing() -> None:
     app, _ = observed(failing)
     exchange = await call(app)

@@ -105,6 +105,24 @@ class Settings(BaseSettings):
         default=65, ge=1, le=3600, description="idle connections are closed after this long"
     )
     access_log: bool = Field(default=True, description="one JSON line per request on stdout")
+    metrics: bool = Field(
+        default=True,
+        description="count requests and time their phases; without, /metrics and statistics stay at "
+        "zero. For measuring what observation costs",
+    )
+    otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="OpenTelemetry collector that receives a span per sampled request, such as "
+        "http://collector:4318 (OTLP over HTTP, the otel extra); empty exports none",
+    )
+    trace_sample_share: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="share of the requests without traceparent that start an exported trace; a caller's "
+        "own traceparent decides for itself. 1 traces all, for a quiet service",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severity written to stderr"
     )

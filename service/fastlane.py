@@ -79,6 +79,9 @@ class FastLane:
         code, reason, given = 499, Cancelled.reason, dict(scope["headers"])
         request_id = self._observer.request_id(given.get(b"x-request-id"))
         headers: RawHeaders = [(b"x-request-id", request_id.encode("ascii"))]
+        trace = self._observer.trace(given.get(b"traceparent"))
+        if trace is not None:
+            headers.append((b"traceparent", trace.header))
         try:
             code, reason, content = await self._answer(endpoint, given, receive, headers, began)
             if code != Cancelled.status:
@@ -89,7 +92,17 @@ class FastLane:
         finally:
             seconds = time.perf_counter() - began
             _count(meters, code, reason, seconds)
-            self._observer.log(scope, request_id, code, seconds, endpoint.label, reason)
+            self._observer.record(
+                "POST",
+                scope["path"],
+                request_id,
+                code,
+                seconds,
+                endpoint=ENDPOINT,
+                model=endpoint.label,
+                reason=reason,
+                trace=trace,
+            )
 
     async def _answer(
         self,

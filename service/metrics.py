@@ -143,22 +143,46 @@ class ModelMeters:
         self.failures[reason] += 1
 
 
+class SilentMeters(ModelMeters):
+    """Measures nothing: for comparing what measuring costs."""
+
+    def answered(self, endpoint: str, code: int, seconds: float, reason: str = "") -> None:
+        pass
+
+    def failed(self, reason: str) -> None:
+        pass
+
+    def ran(
+        self, rows: int, waits_s: Sequence[float], input_s: float, infer_s: float, output_s: float
+    ) -> None:
+        pass
+
+
 class Metrics(Collector):
     """Everything that is counted, by model key. `build`: labels of the info metric."""
 
-    def __init__(self, build: dict[str, str]) -> None:
+    def __init__(self, build: dict[str, str], is_measuring: bool = True) -> None:
         self._build = build
+        self._new_meters = ModelMeters if is_measuring else SilentMeters
         self._models: dict[ModelKey, ModelMeters] = {}
         self.other_requests: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self.other_failures: defaultdict[str, int] = defaultdict(int)
         self.worker_restarts: defaultdict[str, int] = defaultdict(int)
+        self.records_dropped: Callable[[], dict[str, int]] = dict
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
     def model(self, key: "ModelKey") -> ModelMeters:
         """The cells of a version; the same ones when it is loaded again, because counters only grow."""
         if key not in self._models:
-            self._models[key] = ModelMeters(*key)
+            self._models[key] = self._new_meters(*key)
         return self._models[key]
+
+    def other(self, endpoint: str, code: int, reason: str = "") -> None:
+        """A request that reached no model has its answer. `endpoint`: a route's template, never a path."""
+        self.other_requests[endpoint, code] += 1
+        if reason and code >= 400:
+            self.other_failures[reason] += 1
 
     def text(self) -> bytes:
         """Prometheus' text format 0.0.4."""

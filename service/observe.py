@@ -1,49 +1,54 @@
-"""Around every request: its id, its log line, its counters, its Server-Timing.
+"""Around every request: its id, its trace, its counters, its Server-Timing, its record.
 
-The fast lane calls `Observer` directly; everything else passes through the `Observed` layer. Log lines
-are collected and written a few times a second, because a write per request would cost more than the
-request's own bookkeeping.
+The fast lane calls `Observer` directly; everything else passes through the `Observed` layer. Records are
+collected and handed on a few times a second: the access log and the span export write them in threads of
+their own, because neither a full pipe nor a distant collector may hold up the event loop.
 """
 
 import asyncio
-import logging
 import re
 import secrets
-import sys
 import time
-from collections.abc import MutableMapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import count
-from typing import IO, Any
 
-import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access_log import AccessLog, Stream
 from service.body import limited
 from service.errors import ShuttingDown
-from service.metrics import Metrics, ModelMeters
+from service.metrics import Metrics
+from service.records import Record, Recorder
 from service.responses import Internal, error_response
-
-_log = logging.getLogger("slipway.access")
+from service.spans import SpanExport
+from service.trace_context import Trace, by_chance, child_of, new_trace
 
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _FLUSH_S = 0.2
-_MOST_LINES = 1000
-_MOST_PATH = 256
+_MOST_COLLECTED = 1000
 
 
 class Observer:
-    """`stream` receives one JSON line per request; None writes none."""
+    """`stream` receives one JSON line per request, None writes none; `spans` exports a share
+    (`sample_share`) of the traces that begin here, and those whose callers sampled them."""
 
-    def __init__(self, metrics: Metrics, stream: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        stream: Stream | None = None,
+        spans: SpanExport | None = None,
+        sample_share: float = 0.0,
+    ) -> None:
         self.metrics = metrics
-        self._stream = stream
-        self._lines: list[tuple[float, str, str, str, int, float, str, str]] = []
+        self._log = None if stream is None else Recorder("access log", AccessLog(stream).write)
+        self._spans = None if spans is None else Recorder("spans", spans.write)
+        self._sample_share = 0.0 if spans is None else sample_share
+        self._is_recording = bool(self._log or self._spans)
+        self._records: list[Record] = []
         self._timer: asyncio.TimerHandle | None = None
         # Unique over restarts and replicas, and far cheaper than a UUID per request.
         self._prefix = secrets.token_hex(6)
         self._numbers = count(1)
+        metrics.records_dropped = self._dropped
 
     def request_id(self, given: bytes | None) -> str:
         """The caller's id when it is harmless to repeat, else a new one."""
@@ -51,64 +56,72 @@ class Observer:
             return given.decode("ascii")
         return f"{self._prefix}-{next(self._numbers):x}"
 
-    def log(
+    def trace(self, given: bytes | None) -> Trace | None:
+        """Our span for the caller's `traceparent`, to be sent back as `trace.header`.
+
+        None when none was sent, unless this request is one of the share that is traced all the same.
+        """
+        if given is None:
+            if not self._sample_share or not by_chance(self._sample_share):
+                return None
+            return new_trace(is_sampled=True)
+        return child_of(given) or new_trace(by_chance(self._sample_share))
+
+    def record(
         self,
-        scope: MutableMapping[str, Any],
+        method: str,
+        path: str,
         request_id: str,
         code: int,
         seconds: float,
+        *,
+        endpoint: str = "",
         model: str = "",
         reason: str = "",
+        trace: Trace | None = None,
+        queue_s: float = 0.0,
+        infer_s: float = 0.0,
+        batch_rows: int = 0,
     ) -> None:
-        if self._stream is None:
+        """A request has ended: to be logged and exported, soon. `model`: name/version."""
+        if not self._is_recording:
             return
-        path = scope["path"][:_MOST_PATH]
-        self._lines.append(
-            (time.time(), request_id, scope["method"], path, code, seconds, model, reason)
-        )
-        if len(self._lines) >= _MOST_LINES:
-            self.flush()
+        self._records.append(
+            Record(
+                time.time(), request_id, method, path, code, seconds, endpoint, model, reason,
+                trace, queue_s, infer_s, batch_rows,
+            )
+        )  # fmt: skip
+        if len(self._records) >= _MOST_COLLECTED:
+            self._hand_on()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self._hand_on)
 
     def flush(self) -> None:
-        """Write what was collected. A full disk or a closed pipe stops the log, never the service."""
+        """Have everything written, at the end; waits a second at most."""
+        self._hand_on()
+        for recorder in (self._log, self._spans):
+            if recorder is not None:
+                recorder.flush()
+
+    def _hand_on(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        lines, self._lines = self._lines, []
-        if not lines or self._stream is None:
+        records, self._records = self._records, []
+        if not records:
             return
-        try:
-            self._stream.write(b"".join(map(_line, lines)))
-            self._stream.flush()
-        except (OSError, ValueError) as error:
-            self._stream = None
-            _log.warning("the access log cannot be written any more: %s", error)
+        if self._log is not None:
+            self._log.put(records)
+        if self._spans is not None:
+            traced = [record for record in records if record.trace is not None]
+            if traced:
+                self._spans.put(traced)
 
-
-@lru_cache(maxsize=4)
-def _second(at: float) -> str:
-    """UTC to the second; thousands of lines share it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _line(record: tuple[float, str, str, str, int, float, str, str]) -> bytes:
-    at, request_id, method, path, code, seconds, model, reason = record
-    second, fraction = divmod(at, 1.0)
-    entry = {
-        "time": f"{_second(second)}.{int(fraction * 1e3):03d}Z",
-        "request_id": request_id,
-        "method": method,
-        "path": path,
-        "status": code,
-        "duration_ms": round(seconds * 1e3, 3),
-    }
-    if model:
-        entry["model"] = model
-    if reason:
-        entry["reason"] = reason
-    return orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
+    def _dropped(self) -> dict[str, int]:
+        """Sink → records that it could not take."""
+        named = {"access_log": self._log, "spans": self._spans}
+        return {name: sink.dropped for name, sink in named.items() if sink is not None}
 
 
 class Observed:
@@ -127,7 +140,8 @@ class Observed:
         headers = dict(scope["headers"])
         request_id = self._observer.request_id(headers.get(b"x-request-id"))
         scope["slipway.request_id"] = request_id
-        answer = _Answer(send, request_id, began)
+        trace = self._observer.trace(headers.get(b"traceparent"))
+        answer = _Answer(send, request_id, began, trace)
         receive = limited(receive, headers.get(b"content-length"), self._max_body_bytes)
         try:
             await self._app(scope, receive, answer.send)
@@ -140,29 +154,43 @@ class Observed:
             if answer.code == 0:
                 await error_response(Internal(), request_id)(scope, receive, answer.send)
         finally:
-            self._count(scope, request_id, answer.code or 499, time.perf_counter() - began)
+            self._count(scope, request_id, answer.code or 499, time.perf_counter() - began, trace)
 
-    def _count(self, scope: Scope, request_id: str, code: int, seconds: float) -> None:
+    def _count(
+        self, scope: Scope, request_id: str, code: int, seconds: float, trace: Trace | None
+    ) -> None:
         reason = scope.get("slipway.reason", "cancelled" if code == 499 else "")
         endpoint = getattr(scope.get("route"), "path", "unmatched")
         key = scope.get("slipway.model")
+        metrics = self._observer.metrics
         if key is None:
-            self._observer.metrics.other_requests[endpoint, code] += 1
-        else:
-            meters: ModelMeters = self._observer.metrics.model(key)
-            if scope["method"] == "POST":
-                meters.answered(endpoint, code, seconds, reason or "bad_request")
-            else:  # a question about the model, not to it
-                meters.requests[endpoint, code] += 1
-        model = "" if key is None else str(key)
-        self._observer.log(scope, request_id, code, seconds, model, reason)
+            metrics.other(endpoint, code, reason)
+        elif scope["method"] == "POST":
+            metrics.model(key).answered(endpoint, code, seconds, reason or "bad_request")
+        else:  # a question about the model, not to it
+            metrics.model(key).requests[endpoint, code] += 1
+        queue_s, infer_s = scope.get("slipway.times", (0.0, 0.0))
+        self._observer.record(
+            scope["method"],
+            scope["path"],
+            request_id,
+            code,
+            seconds,
+            endpoint="" if endpoint == "unmatched" else endpoint,
+            model="" if key is None else str(key),
+            reason=reason,
+            trace=trace,
+            queue_s=queue_s,
+            infer_s=infer_s,
+        )
 
 
 class _Answer:
-    """Passes an answer on, with the request's id and how long it took."""
+    """Passes an answer on, with the request's id, its trace and how long it took."""
 
-    def __init__(self, send: Send, request_id: str, began: float) -> None:
+    def __init__(self, send: Send, request_id: str, began: float, trace: Trace | None) -> None:
         self._send = send
+        self._trace = trace
         self._request_id = request_id.encode("ascii")
         self._began = began
         self.code = 0
@@ -177,10 +205,7 @@ class _Answer:
             headers = [pair for pair in headers if pair[0] != b"server-timing"]
             headers.append((b"server-timing", b", ".join([*parts, total])))
             headers.append((b"x-request-id", self._request_id))
+            if self._trace is not None:
+                headers.append((b"traceparent", self._trace.header))
             message = {**message, "headers": headers}
         await self._send(message)
-
-
-def access_stream(enabled: bool) -> IO[bytes] | None:
-    """Standard output, or nothing."""
-    return sys.stdout.buffer if enabled else None

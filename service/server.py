@@ -43,7 +43,7 @@ def serve(settings: Settings) -> int:
 
 async def _serve(settings: Settings, listener: socket.socket) -> int:
     began = time.perf_counter()
-    metrics = Metrics({"version": version()})
+    metrics = Metrics({"version": version()}, settings.metrics)
     pool = make_pool(settings, metrics)
     await pool.start()
     registry = ModelRegistry()

@@ -8,6 +8,10 @@
     │   ├── NotFound              no such path
     │   ├── MethodNotAllowed      the path exists, not with this method
     │   ├── BodyTooLarge          more bytes than allowed
+    │   ├── BadHttp               the bytes are not the HTTP that is taken here; the connection ends
+    │   ├── RequestTimeout        the request did not arrive in time
+    │   ├── TargetTooLong         a path longer than all headers may be
+    │   ├── HeadersTooLarge       more header lines or bytes than allowed
     │   ├── UnsupportedMedia      a content type or encoding that the endpoint does not take
     │   └── InputRefused          the model's graph refused the values (an id out of range …)
     ├── Unavailable             try again, here or at another replica
@@ -60,6 +64,27 @@ class MethodNotAllowed(RequestError):
 class BodyTooLarge(RequestError):
     status = 413
     reason = "body_too_large"
+
+
+class BadHttp(RequestError):
+    """What follows on the connection cannot be trusted to be a request: it is closed."""
+
+    reason = "bad_http"
+
+
+class RequestTimeout(RequestError):
+    status = 408
+    reason = "request_timeout"
+
+
+class TargetTooLong(RequestError):
+    status = 414
+    reason = "target_too_long"
+
+
+class HeadersTooLarge(RequestError):
+    status = 431
+    reason = "headers_too_large"
 
 
 class UnsupportedMedia(RequestError):

@@ -104,6 +104,49 @@ class Settings(BaseSettings):
     keep_alive_s: int = Field(
         default=65, ge=1, le=3600, description="idle connections are closed after this long"
     )
+    header_timeout_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="a request's headers must be here this long after its first byte (408 otherwise); "
+        "frees the server from callers that send them in drips",
+    )
+    body_gap_timeout_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="longest pause within a request's body before it is given up with 408",
+    )
+    body_timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="a request's body must be here this long after its headers; choose more than the "
+        "largest body takes over the slowest link that you want to serve",
+    )
+    write_timeout_s: float = Field(
+        default=20.0,
+        gt=0,
+        le=3600,
+        description="a caller that takes nothing of its answer for this long is cut off; frees memory and "
+        "generation slots that an unread stream would hold",
+    )
+    max_headers: int = Field(
+        default=100, ge=1, le=10_000, description="header lines of one request; more get 431"
+    )
+    max_header_bytes: int = Field(
+        default=32 << 10,
+        ge=1024,
+        le=1 << 20,
+        description="bytes of one request's first line and headers; more get 431 (414 for the path)",
+    )
+    compress_above_bytes: int = Field(
+        default=16 << 10,
+        ge=0,
+        le=1 << 30,
+        description="answers longer than this are compressed for callers that accept it; 0 never does. "
+        "Lower it for slow networks, where bytes cost more than processor time",
+    )
     access_log: bool = Field(default=True, description="one JSON line per request on stdout")
     metrics: bool = Field(
         default=True,

@@ -5,7 +5,7 @@ Letters: R rows of one ticket, B rows of the batch.
 """
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,20 +16,22 @@ from models.transforms.text import pad_batch
 from service.errors import OutputMismatch
 from service.ticket import Arrays, Ticket
 
-_LENGTH_STEP = math.log(1.2)
-
 
 class Assembly:
     """How one model's items are stacked. `can_batch` is false when a tensor has no batch axis: then its
     value belongs to one request and nothing may join it."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, allowed_sizes: Sequence[int] = ()) -> None:
+        """`allowed_sizes`: ascending; a batch is filled up to the next of them."""
         self.inputs = manifest.inputs
         self.outputs = manifest.outputs
         self.can_batch = all(s.batch_axis is not None for s in (*self.inputs, *self.outputs))
+        self._allowed = tuple(allowed_sizes) if self.can_batch else ()
         self._checks = [(s.name, BY_ONNX[s.dtype.value].numpy, len(s.shape)) for s in self.inputs]
         self._padded = frozenset(axis for spec in self.inputs for axis in spec.pad_axes)
         self._is_simple = not self._padded and all(s.batch_axis == 0 for s in self.inputs)
+        self._cuts_rows_only = not self._padded and all(s.batch_axis == 0 for s in self.outputs)
+        self._names = tuple(spec.name for spec in self.inputs)
 
     def batched(self, item: Arrays) -> Arrays:
         """One item without batch axis → the same with a batch axis of 1. Raises InputError."""
@@ -54,54 +56,79 @@ class Assembly:
                     f"input {name!r} is {array.dtype} of rank {array.ndim}, not {dtype} of rank {rank}"
                 )
 
-    def key(self, inputs: Arrays) -> tuple[Hashable, int]:
-        """(what must be equal to share a batch, longest padded axis).
-
-        Paddable axes fall into buckets a fifth wide: padding a short text to the longest one in the
-        queue would cost more than batching saves.
-        """
+    def describe(self, ticket: Ticket) -> None:
+        """What must be equal to share a batch, how long it is, how much work. Raises InputError."""
+        inputs = ticket.inputs
         if self._is_simple:
-            return tuple(inputs[spec.name].shape[1:] for spec in self.inputs), 0
-        longest = 0
-        parts: list[Hashable] = []
+            ticket.key = tuple([inputs[name].shape[1:] for name in self._names])
+            ticket.work = float(inputs[self._names[0]].size)
+            return
+        lengths: dict[str, int] = {}
+        fixed: list[int] = []
         for spec in self.inputs:
-            for position, axis in enumerate(spec.shape):
-                size = inputs[spec.name].shape[position]
-                if position == spec.batch_axis:
-                    continue
+            for position, size in enumerate(inputs[spec.name].shape):
+                axis = spec.shape[position]
                 if axis in spec.pad_axes:
-                    longest = max(longest, size)
-                    parts.append(round(math.log(max(size, 1)) / _LENGTH_STEP))
-                else:
-                    parts.append(size)
-        return tuple(parts), longest
+                    if lengths.setdefault(str(axis), size) != size:
+                        # Alone the graph would refuse it, padded with others perhaps not.
+                        raise InputError(
+                            f"axis {axis!r} is {size} in input {spec.name!r} and "
+                            f"{lengths[str(axis)]} in another"
+                        )
+                elif position != spec.batch_axis:
+                    fixed.append(size)
+        ticket.key = tuple(fixed)
+        ticket.lengths = tuple(lengths.values())
+        ticket.work = float(ticket.rows * math.prod(ticket.lengths or fixed))
+
+    def work(self, tickets: Sequence[Ticket]) -> float:
+        """Of the batch that they make together, padding included."""
+        if not self._padded:
+            return sum([ticket.work for ticket in tickets])
+        longest = map(max, zip(*(ticket.lengths for ticket in tickets), strict=True))
+        return float(sum(ticket.rows for ticket in tickets) * math.prod(longest))
 
     def stack(self, tickets: Sequence[Ticket]) -> Arrays:
-        """Tickets of one key → one batch [B, …]."""
-        if len(tickets) == 1:
+        """Tickets of one key → one batch [B, …], filled up to an allowed size with copies of its last
+        row, which are cut off again."""
+        missing = self._missing(sum([ticket.rows for ticket in tickets])) if self._allowed else 0
+        if len(tickets) == 1 and not missing:
             return tickets[0].inputs
-        if self._padded and len({_shapes(ticket.inputs, self.inputs) for ticket in tickets}) > 1:
-            return pad_batch([row for ticket in tickets for row in self._rows(ticket)], self.inputs)
-        return {
-            spec.name: np.concatenate([t.inputs[spec.name] for t in tickets], spec.batch_axis or 0)
-            for spec in self.inputs
-        }
+        if self._padded and len({ticket.lengths for ticket in tickets}) > 1:
+            rows = [row for ticket in tickets for row in self._rows(ticket)]
+            return pad_batch(rows + rows[-1:] * missing, self.inputs)
+        batch: Arrays = {}
+        for spec in self.inputs:
+            axis = spec.batch_axis or 0
+            arrays = [ticket.inputs[spec.name] for ticket in tickets]
+            if missing:
+                arrays.append(np.repeat(np.take(arrays[-1], [-1], axis), missing, axis))
+            batch[spec.name] = np.concatenate(arrays, axis)
+        return batch
 
     def split(self, outputs: Arrays, tickets: Sequence[Ticket]) -> list[Arrays]:
         """A batch's outputs → each ticket's. Raises OutputMismatch when the rows do not add up."""
-        rows = sum(ticket.rows for ticket in tickets)
+        rows = sum([ticket.rows for ticket in tickets])
+        missing = self._missing(rows) if self._allowed else 0
         if self.can_batch:
             for spec in self.outputs:
-                self._count(spec, outputs[spec.name], rows)
-        if len(tickets) == 1:
+                self._count(spec, outputs[spec.name], rows + missing)
+        if len(tickets) == 1 and not missing:
             return [self._single(outputs) if tickets[0].is_single else outputs]
         parts, start = [], 0
         for ticket in tickets:
             end = start + ticket.rows
-            part = {s.name: self._part(s, outputs, start, end, ticket) for s in self.outputs}
+            if self._cuts_rows_only:
+                part = {spec.name: outputs[spec.name][start:end] for spec in self.outputs}
+            else:
+                part = {s.name: self._part(s, outputs, start, end, ticket) for s in self.outputs}
             parts.append(self._single(part) if ticket.is_single else part)
             start = end
         return parts
+
+    def _missing(self, rows: int) -> int:
+        """Rows up to the next allowed size."""
+        return next((size for size in self._allowed if size >= rows), rows) - rows
 
     def slices(self, inputs: Arrays, rows: int, size: int) -> list[Arrays]:
         """An oversized request cut into pieces of at most `size` rows."""
@@ -157,14 +184,6 @@ class Assembly:
             if axis in spec.shape:
                 return int(ticket.inputs[spec.name].shape[spec.shape.index(axis)])
         raise AssertionError(axis)
-
-
-def _shapes(inputs: Arrays, specs: Sequence[TensorSpec]) -> tuple[tuple[int, ...], ...]:
-    """Shapes without the batch axis."""
-    return tuple(
-        tuple(n for i, n in enumerate(inputs[spec.name].shape) if i != spec.batch_axis)
-        for spec in specs
-    )
 
 
 def _take(array: np.ndarray, start: int, end: int, spec: TensorSpec) -> np.ndarray:

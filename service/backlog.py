@@ -1,120 +1,149 @@
 """The tickets that wait for a run, grouped by what may share a batch. Pure data: no clock, no loop.
 
-Within a group first come, first served; between groups the one whose oldest ticket waits longest.
+Order: by priority level, within a level first come, first served; a level is served only while all
+higher ones are empty. Where a batch is formed from one group, lower levels fill what is left of it.
+A request that waited longer than the queue's policy allows is refused, or (DELAY) stands behind all
+others of its level. Every way out of here goes through `left` or into a batch, so `rows` never drifts.
 """
 
-from collections import deque
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 
 from models.errors import SlipwayError
 from service.errors import DeadlineExceeded
+from service.group import Group, Shares
 from service.ticket import Ticket
 
 
-class Backlog:
-    """`most_rows` and `most_tokens` (0: no limit) bound a batch; `on_drop` counts the dropped by reason."""
+@dataclass(frozen=True)
+class QueueRules:
+    """`most_rows`, `most_tokens` (0: no limit): what a batch holds. `preferred`: sizes that may go before
+    the delay is over, ascending. `levels`: priorities. `delays_late`: timed-out tickets wait longer
+    instead of being refused."""
 
-    def __init__(
-        self, most_rows: int, most_tokens: int = 0, on_drop: Callable[[str], None] = lambda _: None
-    ) -> None:
-        self._most_rows = most_rows
-        self._most_tokens = most_tokens
+    most_rows: int
+    most_tokens: int = 0
+    preferred: tuple[int, ...] = ()
+    levels: int = 0
+    default_level: int = 0
+    delay_s: float = 0.0
+    delays_late: bool = False
+
+
+class Backlog:
+    """`on_drop` counts tickets that ended while they waited, by reason."""
+
+    def __init__(self, rules: QueueRules, on_drop: Callable[[str], None] = lambda _: None) -> None:
+        self._rules = rules
+        self._refuses_late = not rules.delays_late
         self._on_drop = on_drop
-        self._groups: dict[Hashable, deque[Ticket]] = {}
+        self._groups: dict[Hashable, Group] = {}
         self.rows = 0
+        self.work = 0.0
+        self.is_closing = False  # no delay any more: nobody else will come
 
     def __iter__(self) -> Iterator[Ticket]:
         for group in self._groups.values():
             yield from group
 
     def push(self, ticket: Ticket) -> None:
+        rules = self._rules
+        level = ticket.priority
+        if not 0 < level <= rules.levels:
+            level = rules.default_level
+        ticket.priority = level
         group = self._groups.get(ticket.key)
         if group is None:
-            group = self._groups[ticket.key] = deque()
-        group.append(ticket)
+            group = self._groups[ticket.key] = Group(max(rules.levels, 1))
+        group.push(ticket, max(level - 1, 0))
         ticket.place = self
         self.rows += ticket.rows
+        self.work += ticket.work
 
     def left(self, ticket: Ticket) -> None:
-        """It got an outcome while it waited: its room is free now, its entry goes at the next look."""
-        self.rows -= ticket.rows
+        """It got an outcome while it waited: its room is free from now on."""
+        self._forget(ticket)
         ticket.inputs = {}
         if ticket.error is not None:
             self._on_drop(ticket.error.reason)
 
-    def ready_at(self, delay_s: float) -> float | None:
-        """When the next batch may go: at once (0) when one is full, else when its oldest has waited
-        `delay_s`; None when nothing waits."""
+    def ready_at(self, now: float) -> float | None:
+        """When the next batch may go: `now` or earlier means at once; None: nothing waits."""
         if not self._groups:
             return None
-        if delay_s == 0:
-            return 0.0
-        self._forget_done()
-        groups = self._groups.values()
-        if any(sum(t.rows for t in group) >= self._most_rows for group in groups):
-            return 0.0
-        return min((group[0].arrived for group in groups), default=0.0) + delay_s
+        if self._rules.delay_s == 0 or self.is_closing:
+            return now
+        return min(self._due(group, now)[0] for group in self._groups.values())
 
-    def take(self, now: float) -> list[Ticket]:
-        """The next batch; empty when all that waited had to be dropped."""
-        while self._groups:
-            key = self._next_key()
-            group = self._groups[key]
-            batch = self._take_from(group, now)
-            if not group:
-                del self._groups[key]
+    def take(self, now: float, shares: Shares) -> list[Ticket]:
+        """The next batch; empty when nothing may go yet, or all that waited had to be dropped."""
+        while (found := self._next_group(now)) is not None:
+            group, most_rows = found
+            picked = group.take(most_rows, self._rules.most_tokens, shares)
+            batch = [ticket for ticket in picked if not self._is_dropped(ticket, now)]
+            for ticket in batch:
+                ticket.place = None
+                self._forget(ticket)
             if batch:
                 return batch
         return []
 
     def purge(self, now: float) -> None:
-        """Drop whatever is not worth running any more."""
+        """Drop whatever is not worth running any more; clear the entries of the departed."""
         for ticket in list(self):
             self._is_dropped(ticket, now)
-        self._forget_done()
+        for group in self._groups.values():
+            group.compact()
 
     def fail_all(self, error: SlipwayError) -> None:
         for ticket in list(self):
             ticket.fail(error)
-        self._groups.clear()
 
-    def _forget_done(self) -> None:
-        for key, group in list(self._groups.items()):
-            alive = deque(ticket for ticket in group if not ticket.is_done)
-            if alive:
-                self._groups[key] = alive
-            else:
-                del self._groups[key]
+    def _forget(self, ticket: Ticket) -> None:
+        self.rows -= ticket.rows
+        self.work -= ticket.work
+        group = self._groups[ticket.key]
+        group.count -= 1
+        group.rows -= ticket.rows
+        if not group.count:
+            del self._groups[ticket.key]
+            if not self._groups:
+                self.work = 0.0  # sums of floats drift
 
-    def _next_key(self) -> Hashable:
-        if len(self._groups) == 1:
-            return next(iter(self._groups))
-        return min(self._groups, key=lambda key: self._groups[key][0].arrived)
-
-    def _take_from(self, group: deque[Ticket], now: float) -> list[Ticket]:
-        batch: list[Ticket] = []
-        rows = longest = 0
-        while group:
-            ticket = group[0]
-            if self._is_dropped(ticket, now):
-                group.popleft()
+    def _next_group(self, now: float) -> tuple[Group, int] | None:
+        """The group of the ticket that is to be served next, and how many rows may go."""
+        best: tuple[int, float] | None = None
+        found: tuple[Group, int] | None = None
+        for group in self._groups.values():
+            if self._rules.delays_late:
+                group.delay_late(now)
+            due, most_rows = self._due(group, now)
+            head = group.head()
+            if due > now or head is None:
                 continue
-            longest = max(longest, ticket.length)
-            if batch and not self._fits(rows + ticket.rows, longest):
-                break
-            batch.append(group.popleft())
-            ticket.place = None
-            rows += ticket.rows
-        self.rows -= rows
-        return batch
+            order = (head[0], head[1].arrived)
+            if best is None or order < best:
+                best, found = order, (group, most_rows)
+        return found
 
-    def _fits(self, rows: int, longest: int) -> bool:
-        if rows > self._most_rows:
-            return False
-        return not self._most_tokens or rows * longest <= self._most_tokens
+    def _due(self, group: Group, now: float) -> tuple[float, int]:
+        """(when it may go, how many rows may go then)."""
+        rules = self._rules
+        if rules.delay_s == 0 or self.is_closing or group.rows >= rules.most_rows:
+            return now, rules.most_rows
+        due = group.oldest() + rules.delay_s
+        if due > now and rules.preferred:
+            preferred = group.preferred_rows(rules.preferred)
+            if preferred:
+                return now, preferred
+        return due, rules.most_rows
 
     def _is_dropped(self, ticket: Ticket, now: float) -> bool:
         """True when the ticket must not run; it has its outcome then."""
-        if not ticket.is_done and ticket.deadline is not None and ticket.deadline <= now:
+        if ticket.is_done:
+            return True
+        if ticket.deadline is not None and ticket.deadline <= now:
             ticket.fail(DeadlineExceeded("the request's time was over before its run"))
+        elif self._refuses_late and ticket.queue_until is not None and ticket.queue_until <= now:
+            ticket.fail(DeadlineExceeded("the request waited longer than its queue allows"))
         return ticket.is_done

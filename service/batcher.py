@@ -13,58 +13,25 @@ Not promised: fairness between callers, and the order of answers between batches
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from models.errors import SlipwayError
-from models.manifest import Batching, Manifest
+from models.manifest import Manifest
 from service.assembly import Assembly
-from service.backlog import Backlog
-from service.drain import DrainRate
+from service.backlog import Backlog, QueueRules
+from service.batch_limits import BatchLimits, limits_of
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull, ShuttingDown
-from service.isolate import CAUSED_BY_ITEMS, isolate
+from service.execution import Execution, Run
+from service.group import Shares
 from service.metrics import ModelMeters
 from service.ticket import Arrays, Parts, Ticket
-from service.workers.base import RunResult
+
+__all__ = ["BatchLimits", "Batcher", "limits_of"]
 
 _log = logging.getLogger("slipway.batcher")
 
-Run = Callable[[Arrays], Awaitable[RunResult]]
-
 _SWEEP_S = 0.1
-_LEAST_QUEUE_ROWS = 256  # small batches still deserve a queue that survives a burst of connections
-_QUEUED_BATCHES = 4
-
-
-@dataclass(frozen=True)
-class BatchLimits:
-    """What a batch and its queue may hold. `concurrency`: batches that run at once."""
-
-    max_batch_size: int = 1
-    max_queue_delay_s: float = 0.0
-    max_queue_rows: int = _LEAST_QUEUE_ROWS
-    max_batch_tokens: int = 0
-    concurrency: int = 1
-    default_timeout_s: float | None = None
-    allow_timeout_override: bool = False
-
-
-def limits_of(batching: Batching, workers: int) -> BatchLimits:
-    """From a manifest's hints; the queue holds a few batches per worker when nobody says otherwise."""
-    instances = min(batching.instance_group or workers, workers)
-    policy = batching.default_queue_policy
-    derived = max(_LEAST_QUEUE_ROWS, _QUEUED_BATCHES * batching.max_batch_size * instances)
-    return BatchLimits(
-        max_batch_size=batching.max_batch_size,
-        max_queue_delay_s=batching.max_queue_delay_microseconds / 1e6,
-        max_queue_rows=policy.max_queue_size or derived,
-        max_batch_tokens=batching.max_batch_tokens,
-        concurrency=instances,
-        default_timeout_s=policy.default_timeout_microseconds / 1e6 or None,
-        allow_timeout_override=policy.allow_timeout_override,
-    )
+_UNSHARED = Shares()
 
 
 class Batcher:
@@ -78,17 +45,26 @@ class Batcher:
         meters: ModelMeters,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._run = run
         self._loop = asyncio.get_running_loop()
         # Not loop.time(): uvloop's is the same clock, but cut to milliseconds.
         self._clock = clock or time.monotonic
-        self._assembly = Assembly(manifest)
         self._meters = meters
         self.limits = limits
+        self._assembly = Assembly(manifest, limits.allowed_batch_sizes)
         self._most_rows = limits.max_batch_size if self._assembly.can_batch else 1
-        self._backlog = Backlog(self._most_rows, limits.max_batch_tokens, self._dropped)
-        self._running: dict[asyncio.Task[None], list[Ticket]] = {}
-        self._drain = DrainRate()
+        rules = QueueRules(
+            most_rows=self._most_rows,
+            most_tokens=limits.max_batch_tokens,
+            preferred=limits.preferred_batch_size,
+            levels=limits.priority_levels,
+            default_level=limits.default_priority_level,
+            delay_s=limits.max_queue_delay_s,
+            delays_late=limits.delays_late,
+        )
+        self._backlog = Backlog(rules, self._dropped)
+        self._execution = Execution(run, self._assembly, meters, self._clock, self._ended)
+        self._drain = self._execution.drain
+        self._idle = asyncio.Event()
         self._is_scheduled = False
         self._is_closing = False
         self._timer: asyncio.TimerHandle | None = None
@@ -131,22 +107,16 @@ class Batcher:
         """
         self._assembly.check(inputs)
         now = self._clock()
-        if self.limits.default_timeout_s is not None and not (
-            is_own_deadline and self.limits.allow_timeout_override
-        ):
-            deadline = min(deadline or math.inf, now + self.limits.default_timeout_s)
-        self._admit(rows, now, deadline)
-        key, length = self._assembly.key(inputs)
         ticket = Ticket(
-            inputs,
-            rows,
-            arrived=now,
-            deadline=deadline,
-            key=key,
-            priority=priority,
-            on_done=on_done,
+            inputs, rows, arrived=now, deadline=deadline, priority=priority, on_done=on_done
         )
-        ticket.is_single, ticket.length = is_single, length
+        ticket.is_single = is_single
+        self._assembly.describe(ticket)
+        limits = self.limits
+        if limits.queue_timeout_s is not None:
+            is_exempt = is_own_deadline and limits.allow_timeout_override
+            ticket.queue_until = None if is_exempt else now + limits.queue_timeout_s
+        self._admit(rows, now, deadline)
         if rows <= self._most_rows or not self._assembly.can_batch:
             self._backlog.push(ticket)
         else:
@@ -158,13 +128,11 @@ class Batcher:
 
     async def close(self) -> None:
         """Refuse what is new, finish what was accepted."""
-        self._is_closing = True
+        self._is_closing = self._backlog.is_closing = True
         self._schedule()
-        while self._running or self._backlog.rows:
-            if self._running:
-                await asyncio.wait(self._running)
-            else:
-                await asyncio.sleep(0)
+        while self._execution.running or self._backlog.rows:
+            self._idle.clear()
+            await self._idle.wait()
         for handle in (self._timer, self._sweeper):
             if handle is not None:
                 handle.cancel()
@@ -196,22 +164,23 @@ class Batcher:
         return waiting + rows <= self.limits.max_queue_rows
 
     def _push_parts(self, parent: Ticket) -> None:
-        parts = []
-        for inputs in self._assembly.slices(parent.inputs, parent.rows, self._most_rows):
-            first = next(spec for spec in self._assembly.inputs if spec.batch_axis is not None)
-            rows = inputs[first.name].shape[first.batch_axis or 0]
+        """A request larger than a batch goes as several, which may run at once."""
+        size, parts = self._most_rows, []
+        slices = self._assembly.slices(parent.inputs, parent.rows, size)
+        for number, inputs in enumerate(slices):
             part = Ticket(
                 inputs,
-                rows,
+                min(size, parent.rows - number * size),
                 arrived=parent.arrived,
                 deadline=parent.deadline,
-                key=parent.key,
                 priority=parent.priority,
             )
-            part.length = parent.length
+            part.queue_until = parent.queue_until
+            self._assembly.describe(part)
             parts.append(part)
-            self._backlog.push(part)
         Parts(parent, parts, self._assembly.join)
+        for part in parts:
+            self._backlog.push(part)
 
     # -- dispatch ---------------------------------------------------------------------------------
 
@@ -232,70 +201,43 @@ class Batcher:
             _log.exception("the batcher has died")
             self.is_alive = False
             self._backlog.fail_all(InferenceFailed("the batcher has died"))
+        if not self._backlog.rows:
+            self._idle.set()
 
     def _launch_all(self) -> None:
-        while len(self._running) < self.limits.concurrency:
-            delay_s = 0.0 if self._is_closing else self.limits.max_queue_delay_s
-            due = self._backlog.ready_at(delay_s)
+        backlog, execution = self._backlog, self._execution
+        while execution.running < self.limits.concurrency:
+            now = self._clock()
+            due = backlog.ready_at(now)
             if due is None:
                 return
-            now = self._clock()
             if due > now:
                 self._wake_in(due - now)
                 return
-            batch = self._backlog.take(now)
+            batch = backlog.take(now, self._shares())
             if batch:
-                task = self._loop.create_task(self._execute(batch))
-                self._running[task] = batch
-                task.add_done_callback(self._ended)
+                execution.launch(batch)
+
+    def _shares(self) -> Shares:
+        """How much of what waits one batch takes: as far as it pays, and what free workers leave it."""
+        if not self.limits.learns_cost:
+            return _UNSHARED
+        cost = self._execution.cost
+        most_work = cost.most_work()
+        free = self.limits.concurrency - self._execution.running
+        if free > 1:
+            most_work = min(most_work, cost.share(self._backlog.work, free))
+        return Shares(most_work, cost.spare_work())
 
     def _wake_in(self, delay_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(delay_s, self._schedule)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        batch = self._running.pop(task)
-        for ticket in batch:
-            ticket.fail(InferenceFailed("the run ended without an answer"))
+    def _ended(self) -> None:
+        """A batch has ended: its place is free."""
         self._schedule()
-
-    async def _execute(self, batch: list[Ticket]) -> None:
-        try:
-            await self._attempt(batch)
-        except CAUSED_BY_ITEMS as error:
-            if isinstance(error, InferenceFailed):
-                _log.warning("a batch of %d failed: %s %s", len(batch), error, error.detail)
-            await isolate(batch, error, self._attempt)
-        except SlipwayError as error:
-            # Concerns all of them: a lost worker, answers that do not add up.
-            _log.warning("a batch of %d failed: %s", len(batch), error)
-            for ticket in batch:
-                ticket.fail(error)
-        except Exception:  # ours: this batch's callers get a 500, the next batch is tried
-            _log.exception("a batch could not be handled")
-            for ticket in batch:
-                ticket.fail(InferenceFailed("the batch could not be handled"))
-
-    async def _attempt(self, tickets: Sequence[Ticket]) -> None:
-        """Run the tickets as one batch and answer them. Raises what the run raises."""
-        rows = sum(ticket.rows for ticket in tickets)
-        began = self._clock()
-        inputs = self._assembly.stack(tickets)
-        stacked = self._clock()
-        result = await self._run(inputs)
-        ran = self._clock()
-        parts = self._assembly.split(result.outputs, tickets)
-        self._drain.record(rows, began, ran)
-        for ticket, outputs in zip(tickets, parts, strict=True):
-            ticket.queue_s, ticket.infer_s = began - ticket.arrived, result.infer_s
-            ticket.batch_rows = rows
-            ticket.succeed(outputs)
-        # What the trip to the worker cost beyond the graph counts as preparing input.
-        travel_s = max(ran - stacked - result.infer_s, 0.0)
-        waits_s = [ticket.queue_s for ticket in tickets]
-        input_s, output_s = stacked - began + travel_s, self._clock() - ran
-        self._meters.ran(rows, waits_s, input_s, result.infer_s, output_s)
+        self._idle.set()
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -304,11 +246,10 @@ class Batcher:
         self._sweeper = None
         now = self._clock()
         self._backlog.purge(now)
-        for batch in self._running.values():
-            for ticket in batch:
-                if ticket.deadline is not None and ticket.deadline <= now:
-                    ticket.fail(DeadlineExceeded("the request's time was over during its run"))
-        if self._running or self._backlog.rows:
+        for ticket in self._execution.tickets():
+            if ticket.deadline is not None and ticket.deadline <= now:
+                ticket.fail(DeadlineExceeded("the request's time was over during its run"))
+        if self._execution.running or self._backlog.rows:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
 
     def _dropped(self, reason: str) -> None:

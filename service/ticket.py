@@ -32,13 +32,15 @@ class Ticket:
 
     Times are `time.monotonic()` seconds. `on_done` is called once, in the loop's thread, from within
     whatever sets the outcome; it must not block. `is_single`: the outputs are wanted without batch
-    axis. `batch_rows`: items in the run that answered it. `length`: the longest axis that may be
-    padded. `place`: the queue that holds it, if any.
+    axis. `batch_rows`: items in the run that answered it. `lengths`: sizes of the axes that may be
+    padded. `work`: how much there is to compute, in rows, elements or tokens. `queue_until`: when it
+    has waited too long. `place`: the queue that holds it, if any.
     """
 
     __slots__ = (
         "_future", "arrived", "batch_rows", "deadline", "error", "infer_s", "inputs", "is_done",
-        "is_single", "key", "length", "on_done", "outputs", "place", "priority", "queue_s", "rows",
+        "is_single", "key", "lengths", "on_done", "outputs", "place", "priority", "queue_s",
+        "queue_until", "rows", "work",
     )  # fmt: skip
 
     def __init__(
@@ -63,7 +65,9 @@ class Ticket:
         self.error: SlipwayError | None = None
         self.is_done = False
         self.is_single = False
-        self.length = 0
+        self.lengths: tuple[int, ...] = ()
+        self.work: float = rows
+        self.queue_until: float | None = None
         self.queue_s = 0.0
         self.infer_s = 0.0
         self.batch_rows = 0

@@ -1,0 +1,153 @@
+"""Batches on their way through a worker: stack → run → split → answer, and what happens when one fails.
+
+A batch costs no task: its answer comes as a callback. Only a failed batch of several tickets gets one,
+which looks for the guilty. Who is retried after a worker was lost is the pool's to decide; here such a
+batch is never run again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from models.errors import SlipwayError
+from service.assembly import Assembly
+from service.batch_cost import BatchCost
+from service.drain import DrainRate
+from service.errors import InferenceFailed, InputRefused, ShuttingDown
+from service.isolate import CAUSED_BY_ITEMS, isolate
+from service.metrics import ModelMeters
+from service.ticket import Arrays, Ticket
+from service.workers.base import RunResult
+
+_log = logging.getLogger("slipway.batcher")
+
+Run = Callable[[Arrays], Awaitable[RunResult]]
+"""Inputs with batch axis → outputs. Cheapest as a plain function that returns a future."""
+
+
+class Execution:
+    """`on_end` is called once for each batch, when all its tickets have their outcomes."""
+
+    def __init__(
+        self,
+        run: Run,
+        assembly: Assembly,
+        meters: ModelMeters,
+        clock: Callable[[], float],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._run = run
+        self._assembly = assembly
+        self._meters = meters
+        self._clock = clock
+        self._on_end = on_end
+        self._running: dict[int, Sequence[Ticket]] = {}
+        self._searches: set[asyncio.Task[None]] = set()
+        self.drain = DrainRate()
+        self.cost = BatchCost()
+
+    @property
+    def running(self) -> int:
+        """Batches that occupy an instance of the model."""
+        return len(self._running)
+
+    def tickets(self) -> list[Ticket]:
+        return [ticket for batch in self._running.values() for ticket in batch]
+
+    def launch(self, batch: Sequence[Ticket]) -> None:
+        """Run a batch. Whatever happens, each of its tickets gets an outcome."""
+        self._running[id(batch)] = batch
+        began = self._clock()
+        try:
+            inputs = self._assembly.stack(batch)
+            stacked = self._clock()
+            future = asyncio.ensure_future(self._run(inputs))
+        except Exception as error:  # this batch's callers are told, the next batch is tried
+            self._fail(batch, error)
+            self._end(batch)
+        else:
+            future.add_done_callback(partial(self._ran, batch, began, stacked))
+
+    def _ran(
+        self,
+        batch: Sequence[Ticket],
+        began: float,
+        stacked: float,
+        future: "asyncio.Future[RunResult]",
+    ) -> None:
+        try:
+            if future.cancelled():
+                raise ShuttingDown("the run was given up; send it again")
+            self._answer(batch, future.result(), began, stacked)
+        except CAUSED_BY_ITEMS as error:
+            if len(batch) == 1:
+                self._fail(batch, error)
+            else:
+                search = asyncio.ensure_future(self._search(batch, error))
+                self._searches.add(search)
+                search.add_done_callback(self._searches.discard)
+                return
+        except Exception as error:  # this batch's callers are told, the next batch is tried
+            self._fail(batch, error)
+        self._end(batch)
+
+    def _answer(
+        self, batch: Sequence[Ticket], result: RunResult, began: float, stacked: float
+    ) -> None:
+        """Every ticket its rows. Raises OutputMismatch before any of them is answered."""
+        ran = self._clock()
+        rows = sum(ticket.rows for ticket in batch)
+        parts = self._assembly.split(result.outputs, batch)
+        self.drain.record(rows, began, ran)
+        self.cost.record(self._assembly.work(batch), result.infer_s)
+        # What the trip to the worker cost beyond the graph counts as preparing input.
+        travel_s = max(ran - stacked - result.infer_s, 0.0)
+        waits_s = [began - ticket.arrived for ticket in batch]
+        input_s, output_s = stacked - began + travel_s, self._clock() - ran
+        self._meters.ran(rows, waits_s, input_s, result.infer_s, output_s)
+        for ticket, outputs in zip(batch, parts, strict=True):
+            ticket.queue_s, ticket.infer_s = began - ticket.arrived, result.infer_s
+            ticket.batch_rows = rows
+            ticket.succeed(outputs)
+
+    async def _search(self, batch: Sequence[Ticket], error: SlipwayError) -> None:
+        """Find the guilty of a failed batch; the innocent get their answers."""
+        _tell(batch, error)
+        try:
+            await isolate(batch, error, self._attempt)
+        except Exception as defect:  # as above
+            self._fail(batch, defect)
+        finally:
+            self._fail_rest(batch)
+            self._end(batch)
+
+    async def _attempt(self, batch: Sequence[Ticket]) -> None:
+        began = self._clock()
+        inputs = self._assembly.stack(batch)
+        stacked = self._clock()
+        self._answer(batch, await self._run(inputs), began, stacked)
+
+    def _fail(self, batch: Sequence[Ticket], error: Exception) -> None:
+        if isinstance(error, SlipwayError):
+            _tell(batch, error)
+        else:
+            _log.error("a batch could not be handled", exc_info=error)
+            error = InferenceFailed("the batch could not be handled")
+        for ticket in batch:
+            ticket.fail(error)
+
+    def _fail_rest(self, batch: Sequence[Ticket]) -> None:
+        """For a search that was itself cancelled; without effect on whoever has an outcome."""
+        for ticket in batch:
+            ticket.fail(InferenceFailed("the run ended without an answer"))
+
+    def _end(self, batch: Sequence[Ticket]) -> None:
+        del self._running[id(batch)]
+        self._on_end()
+
+
+def _tell(batch: Sequence[Ticket], error: SlipwayError) -> None:
+    if not isinstance(error, InputRefused):  # a caller's mistake is no news
+        detail = getattr(error, "detail", "")
+        _log.warning("a batch of %d failed: %s %s", len(batch), error, detail)

@@ -21,7 +21,7 @@ from service.assembly import Assembly
 from service.backlog import Backlog, QueueRules
 from service.batch_limits import BatchLimits, limits_of
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull, ShuttingDown
-from service.execution import Execution, Run
+from service.execution import Execution, Run, Submit, as_submit
 from service.group import Shares
 from service.metrics import ModelMeters
 from service.ticket import Arrays, Parts, Ticket
@@ -35,7 +35,8 @@ _UNSHARED = Shares()
 
 
 class Batcher:
-    """Belongs to one event loop. `run` executes a batch elsewhere; `clock` is monotonic seconds."""
+    """Belongs to one event loop. `run` executes a batch elsewhere, `submit` does so with a callback
+    instead of an awaitable, for less; `clock` is monotonic seconds."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Batcher:
         limits: BatchLimits,
         meters: ModelMeters,
         clock: Callable[[], float] | None = None,
+        submit: Submit | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         # Not loop.time(): uvloop's is the same clock, but cut to milliseconds.
@@ -62,7 +64,9 @@ class Batcher:
             delays_late=limits.delays_late,
         )
         self._backlog = Backlog(rules, self._dropped)
-        self._execution = Execution(run, self._assembly, meters, self._clock, self._ended)
+        self._execution = Execution(
+            submit or as_submit(run), self._assembly, meters, self._clock, self._ended
+        )
         self._drain = self._execution.drain
         self._idle = asyncio.Event()
         self._is_scheduled = False

@@ -1,8 +1,8 @@
 """Batches on their way through a worker: stack → run → split → answer, and what happens when one fails.
 
-A batch costs no task: its answer comes as a callback. Only a failed batch of several tickets gets one,
-which looks for the guilty. Who is retried after a worker was lost is the pool's to decide; here such a
-batch is never run again.
+A batch costs neither task nor future: its answer comes as a callback. Only a failed batch of several
+tickets gets a task, which looks for the guilty. Who is retried after a worker was lost is the pool's to
+decide; here such a batch is never run again.
 """
 
 import asyncio
@@ -23,7 +23,30 @@ from service.workers.base import RunResult
 _log = logging.getLogger("slipway.batcher")
 
 Run = Callable[[Arrays], Awaitable[RunResult]]
-"""Inputs with batch axis → outputs. Cheapest as a plain function that returns a future."""
+"""Inputs with batch axis → outputs."""
+
+OnResult = Callable[[RunResult | Exception], None]
+Submit = Callable[[Arrays, OnResult], object]
+"""As Run; the outcome is given to the callback, once, in the loop's thread, perhaps at once."""
+
+
+def as_submit(run: Run) -> Submit:
+    """For what can only be awaited."""
+
+    def submit(inputs: Arrays, on_result: OnResult) -> None:
+        future = asyncio.ensure_future(run(inputs))
+        future.add_done_callback(lambda done: on_result(_outcome(done)))
+
+    return submit
+
+
+def _outcome(future: "asyncio.Future[RunResult]") -> RunResult | Exception:
+    if future.cancelled():
+        return ShuttingDown("the run was given up; send it again")
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return error if isinstance(error, Exception) else ShuttingDown("the run was ended")
 
 
 class Execution:
@@ -31,13 +54,13 @@ class Execution:
 
     def __init__(
         self,
-        run: Run,
+        submit: Submit,
         assembly: Assembly,
         meters: ModelMeters,
         clock: Callable[[], float],
         on_end: Callable[[], None],
     ) -> None:
-        self._run = run
+        self._submit = submit
         self._assembly = assembly
         self._meters = meters
         self._clock = clock
@@ -61,33 +84,30 @@ class Execution:
         began = self._clock()
         try:
             inputs = self._assembly.stack(batch)
-            stacked = self._clock()
-            future = asyncio.ensure_future(self._run(inputs))
+            on_result = partial(self._ran, batch, began, self._clock())
+            self._submit(inputs, on_result)
         except Exception as error:  # this batch's callers are told, the next batch is tried
             self._fail(batch, error)
             self._end(batch)
-        else:
-            future.add_done_callback(partial(self._ran, batch, began, stacked))
 
     def _ran(
         self,
         batch: Sequence[Ticket],
         began: float,
         stacked: float,
-        future: "asyncio.Future[RunResult]",
+        outcome: RunResult | Exception,
     ) -> None:
         try:
-            if future.cancelled():
-                raise ShuttingDown("the run was given up; send it again")
-            self._answer(batch, future.result(), began, stacked)
+            if isinstance(outcome, Exception):
+                raise outcome
+            self._answer(batch, outcome, began, stacked)
         except CAUSED_BY_ITEMS as error:
-            if len(batch) == 1:
-                self._fail(batch, error)
-            else:
+            if len(batch) > 1:
                 search = asyncio.ensure_future(self._search(batch, error))
                 self._searches.add(search)
                 search.add_done_callback(self._searches.discard)
                 return
+            self._fail(batch, error)
         except Exception as error:  # this batch's callers are told, the next batch is tried
             self._fail(batch, error)
         self._end(batch)
@@ -126,7 +146,17 @@ class Execution:
         began = self._clock()
         inputs = self._assembly.stack(batch)
         stacked = self._clock()
-        self._answer(batch, await self._run(inputs), began, stacked)
+        future: asyncio.Future[RunResult | Exception] = asyncio.get_running_loop().create_future()
+
+        def on_result(outcome: RunResult | Exception) -> None:
+            if not future.done():
+                future.set_result(outcome)
+
+        self._submit(inputs, on_result)
+        outcome = await future
+        if isinstance(outcome, Exception):
+            raise outcome
+        self._answer(batch, outcome, began, stacked)
 
     def _fail(self, batch: Sequence[Ticket], error: Exception) -> None:
         if isinstance(error, SlipwayError):
@@ -143,8 +173,8 @@ class Execution:
             ticket.fail(InferenceFailed("the run ended without an answer"))
 
     def _end(self, batch: Sequence[Ticket]) -> None:
-        del self._running[id(batch)]
-        self._on_end()
+        if self._running.pop(id(batch), None) is not None:
+            self._on_end()
 
 
 def _tell(batch: Sequence[Ticket], error: SlipwayError) -> None:

@@ -55,16 +55,21 @@ async def stream(
     Raises what the engine answered instead of text.
     """
     meters, clock = model.meters, asyncio.get_running_loop().time
-    began, is_first = clock(), True
+    began, last = clock(), 0.0
     meters.prompt_tokens += len(request.prompt_ids)
     source = cast(AsyncGenerator[GenerationEvent, None], model.pool.generate(model.key, request))
     async with aclosing(source) as events:
         async for event in events:
             if event.finish_reason in ("error", "cancelled"):
                 raise failure(event)
-            if event.token_ids and is_first:
-                meters.time_to_first_token.observe(clock() - began)
-                is_first = False
+            if event.token_ids:
+                now = clock()
+                if last == 0.0:
+                    meters.time_to_first_token.observe(now - began)
+                else:  # tokens that came together share the time since the last
+                    tokens = len(event.token_ids)
+                    meters.inter_token_latency.observe((now - last) / tokens, tokens)
+                last = now
             meters.generated_tokens += len(event.token_ids)
             text = reader.feed(event.token_ids)
             if reader.is_done:

@@ -16,6 +16,7 @@ from models.errors import SlipwayError
 from models.manifest import Batching
 from service.batcher import Batcher, limits_of
 from service.errors import StartError
+from service.meters import SessionInfo
 from service.metrics import Metrics
 from service.registry import ModelRegistry, ServedModel
 from service.settings import Settings
@@ -79,10 +80,12 @@ class Loader:
             await self._prepare(model)
         except SlipwayError as error:
             self._registry.remove(key)
+            model.meters.load_failures[error.reason] += 1
             self._refuse(key, error.message)
             return False
         except Exception:  # a defect while loading one model: told in full, the others are served
             _log.exception("model %s could not be loaded", key)
+            model.meters.load_failures[SlipwayError.reason] += 1
             self._registry.remove(key)
             self._refuse(key, f"{key}: internal error while loading")
             return False
@@ -113,6 +116,8 @@ class Loader:
             meters.pending = lambda: batcher.pending_rows
         meters.is_ready = lambda: model.is_ready
         meters.load_s = time.perf_counter() - began
+        active = model.report.provider.removesuffix("ExecutionProvider").lower()
+        meters.session = SessionInfo(self._settings.provider, active, model.report.threads)
         model.state = "ready"
         _log.info("%s is ready after %.2f s", key, meters.load_s)
 

@@ -1,182 +1,71 @@
-"""Counters and histograms, exported in Prometheus' text form at `/metrics`. Base units, seconds and bytes.
+"""Everything that is counted, in one place: models' cells and the server's own. `exposition` writes it as
+Prometheus' text for `/metrics`; the statistics routes read the same cells.
 
-Our own cells instead of the client library's: on the hot path a library histogram costs about a
-microsecond per observation (a lock per bucket walk), ours a quarter. Everything is written by the event
-loop's thread, so no lock is needed. Labels come from the catalog, never from a request.
+Labels come from the catalog and the code, never from a request.
 """
 
-import time
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
+from service.meters import (
+    Dump,
+    Histogram,
+    ModelMeters,
+    SilentMeters,
+    add_pairs,
+    dump_pairs,
 )
-from prometheus_client.registry import Collector
+from service.process_info import ProcessInfo, read_process
 
 if TYPE_CHECKING:
     from service.workers.base import ModelKey
 
-SECONDS = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
-SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+__all__ = ["Histogram", "Metrics", "ModelMeters"]
 
-PHASES = ("request", "queue", "compute_input", "compute_infer", "compute_output")
+_MOST_OLD_VERSIONS = 16
 
 
-class Histogram:
-    """One child. `observe` takes a weight: a batch's phase counts once per item in it."""
+class Metrics:
+    """By model key. `build`: labels of the info metric. `name`: which front end this is.
 
-    __slots__ = ("bounds", "counts", "total")
+    The callables are set by whoever knows: how many connections are open, which processes there are.
+    """
 
-    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float, weight: int = 1) -> None:
-        self.counts[bisect_left(self.bounds, value)] += weight
-        self.total += value * weight
-
-    @property
-    def count(self) -> int:
-        return sum(self.counts)
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        """Prometheus' buckets: upper bound → observations at or below it."""
-        running, buckets = 0, []
-        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
-            running += count
-            buckets.append(("+Inf" if bound == float("inf") else str(bound), float(running)))
-        return buckets
-
-
-@dataclass(slots=True)
-class BatchTimes:
-    """All runs of one size: how many, and the seconds of their phases, each run counted once."""
-
-    count: int = 0
-    input_s: float = 0.0
-    infer_s: float = 0.0
-    output_s: float = 0.0
-
-
-class ModelMeters:
-    """One model version's cells, bound once when it is loaded."""
-
-    def __init__(self, name: str, version: int) -> None:
-        self.labels = (name, str(version))
-        self.phases = {phase: Histogram() for phase in PHASES}
-        self.batch_size = Histogram(SIZES)
-        self.batches: dict[int, BatchTimes] = {}
-        self.inference_count = 0
-        self.execution_count = 0
-        self.last_inference_ms = 0
-        self.fail_count = 0
-        self.fail_s = 0.0
-        self.time_to_first_token = Histogram()
-        self.requests: defaultdict[tuple[str, int], int] = defaultdict(int)
-        self.failures: defaultdict[str, int] = defaultdict(int)
-        self.dropped: defaultdict[str, int] = defaultdict(int)
-        self.in_flight = 0
-        self.prompt_tokens = 0
-        self.generated_tokens = 0
-        self.load_s = 0.0
-        self.pending: Callable[[], int] = lambda: 0
-        self.is_ready: Callable[[], bool] = lambda: False
-
-    def answered(self, endpoint: str, code: int, seconds: float, reason: str = "") -> None:
-        """An inference request has its answer, whatever it is; `reason` when it is not a good one."""
-        self.requests[endpoint, code] += 1
-        self.phases["request"].observe(seconds)
-        if code >= 400:
-            self.fail_count += 1
-            self.fail_s += seconds
-            if reason:
-                self.failures[reason] += 1
-
-    @property
-    def success_count(self) -> int:
-        """Good answers. Derived, so that a good answer costs no more than the histogram."""
-        return self.phases["request"].count - self.fail_count
-
-    @property
-    def success_s(self) -> float:
-        return self.phases["request"].total - self.fail_s
-
-    def ran(
-        self, rows: int, waits_s: Sequence[float], input_s: float, infer_s: float, output_s: float
+    def __init__(
+        self, build: dict[str, str], is_measuring: bool = True, name: str = "frontend-0"
     ) -> None:
-        """A batch of `rows` items has run. `waits_s`: how long each of its requests had waited.
-
-        Histograms count requests, as Triton's do; `batches` counts runs.
-        """
-        phases, requests = self.phases, len(waits_s)
-        phases["compute_input"].observe(input_s, requests)
-        phases["compute_infer"].observe(infer_s, requests)
-        phases["compute_output"].observe(output_s, requests)
-        self.batch_size.observe(rows)
-        queue = phases["queue"].observe
-        for wait_s in waits_s:
-            queue(wait_s)
-        times = self.batches.get(rows)
-        if times is None:
-            times = self.batches[rows] = BatchTimes()
-        times.count += 1
-        times.input_s += input_s
-        times.infer_s += infer_s
-        times.output_s += output_s
-        self.execution_count += 1
-        self.inference_count += rows
-        self.last_inference_ms = int(time.time() * 1e3)
-
-    def failed(self, reason: str) -> None:
-        self.failures[reason] += 1
-
-
-class SilentMeters(ModelMeters):
-    """Measures nothing: for comparing what measuring costs."""
-
-    def answered(self, endpoint: str, code: int, seconds: float, reason: str = "") -> None:
-        pass
-
-    def failed(self, reason: str) -> None:
-        pass
-
-    def ran(
-        self, rows: int, waits_s: Sequence[float], input_s: float, infer_s: float, output_s: float
-    ) -> None:
-        pass
-
-
-class Metrics(Collector):
-    """Everything that is counted, by model key. `build`: labels of the info metric."""
-
-    def __init__(self, build: dict[str, str], is_measuring: bool = True) -> None:
-        self._build = build
+        self.build = build
+        self.name = name
         self._new_meters = ModelMeters if is_measuring else SilentMeters
         self._models: dict[ModelKey, ModelMeters] = {}
         self.other_requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.other_failures: defaultdict[str, int] = defaultdict(int)
         self.worker_restarts: defaultdict[str, int] = defaultdict(int)
+        self.frontend_restarts: defaultdict[str, int] = defaultdict(int)
+        self.loop_lag = Histogram()
+        self.loop_lag_max_s: Callable[[], float] = lambda: 0.0
+        self.is_loop_stale: Callable[[], bool] = lambda: False
+        self.connections: Callable[[], int] = lambda: 0
         self.records_dropped: Callable[[], dict[str, int]] = dict
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
+        self.pids: Callable[[], dict[str, int]] = dict
+        self.is_server_ready: Callable[[], bool] = lambda: False
+        self.gather: Callable[[], Awaitable[list[Dump]]] | None = None
+        self.frontends: list[Dump] = []
 
     def model(self, key: "ModelKey") -> ModelMeters:
         """The cells of a version; the same ones when it is loaded again, because counters only grow."""
         if key not in self._models:
+            self._forget_old(key.name)
             self._models[key] = self._new_meters(*key)
         return self._models[key]
+
+    def find(self, key: "ModelKey") -> ModelMeters | None:
+        """As `model`, but makes none."""
+        return self._models.get(key)
+
+    def models(self) -> list[ModelMeters]:
+        return list(self._models.values())
 
     def other(self, endpoint: str, code: int, reason: str = "") -> None:
         """A request that reached no model has its answer. `endpoint`: a route's template, never a path."""
@@ -184,92 +73,78 @@ class Metrics(Collector):
         if reason and code >= 400:
             self.other_failures[reason] += 1
 
-    def text(self) -> bytes:
-        """Prometheus' text format 0.0.4."""
-        return generate_latest(self._registry)
+    def processes(self) -> Iterator[tuple[str, ProcessInfo]]:
+        """Those of this server that are there to be asked."""
+        for name, pid in self.pids().items():
+            if (info := read_process(pid)) is not None:
+                yield name, info
 
-    def describe(self) -> Iterable[Metric]:
-        return []
+    async def total(self) -> "Metrics":
+        """Over all front ends; with a single one these very cells."""
+        if self.gather is None:
+            return self
+        return merged(self, await self.gather())
 
-    def collect(self) -> Iterator[Metric]:
-        models = list(self._models.values())
-        yield from _histograms(models)
-        yield from _gauges(models)
-        yield from self._counters(models)
-        info = GaugeMetricFamily("slipway_build_info", "Versions.", labels=list(self._build))
-        info.add_metric(list(self._build.values()), 1)
-        yield info
+    def dump(self) -> Dump:
+        """For another process; `merged` reads it."""
+        return {
+            "name": self.name,
+            "models": [[*key, meters.dump()] for key, meters in self._models.items()],
+            "other_requests": dump_pairs(self.other_requests),
+            "other_failures": dict(self.other_failures),
+            "worker_restarts": dict(self.worker_restarts),
+            "frontend_restarts": dict(self.frontend_restarts),
+            "records_dropped": self.records_dropped(),
+            **self.gauges(),
+        }
 
-    def _counters(self, models: list[ModelMeters]) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "slipway_requests", "Answers.", labels=["model", "version", "endpoint", "code"]
-        )
-        for meters in models:
-            for (endpoint, code), count in meters.requests.items():
-                requests.add_metric([*meters.labels, endpoint, str(code)], count)
-        for (endpoint, code), count in self.other_requests.items():
-            requests.add_metric(["", "", endpoint, str(code)], count)
-        yield requests
-        yield _by_reason("requests_failed", "Requests without a good answer.", models, "failures")
-        yield _by_reason("items_dropped", "Items dropped before a run.", models, "dropped")
-        for name, text in (
-            ("prompt_tokens", "Tokens read."),
-            ("generated_tokens", "Tokens written."),
-        ):
-            tokens = CounterMetricFamily(f"slipway_{name}", text, labels=["model", "version"])
-            for meters in models:
-                tokens.add_metric(meters.labels, getattr(meters, name))
-            yield tokens
-        restarts = CounterMetricFamily(
-            "slipway_worker_restarts", "Workers replaced.", labels=["reason"]
-        )
-        for reason, count in self.worker_restarts.items():
-            restarts.add_metric([reason], count)
-        yield restarts
+    def gauges(self) -> Dump:
+        """What is shown per front end."""
+        return {
+            "name": self.name,
+            "is_alive": True,
+            "loop_lag": self.loop_lag.dump(),
+            "loop_lag_max_s": self.loop_lag_max_s(),
+            "connections": self.connections(),
+            "is_ready": bool(self.is_server_ready()),
+            "pids": self.pids(),
+        }
 
-
-def _by_reason(name: str, text: str, models: list[ModelMeters], attribute: str) -> Metric:
-    family = CounterMetricFamily(f"slipway_{name}", text, labels=["model", "version", "reason"])
-    for meters in models:
-        for reason, count in getattr(meters, attribute).items():
-            family.add_metric([*meters.labels, reason], count)
-    return family
+    def _forget_old(self, name: str) -> None:
+        """A model that is published again and again must not leave series without end."""
+        old = [key for key, meters in self._models.items() if key.name == name]
+        unused = [key for key in old if not self._models[key].is_ready()]
+        if len(old) >= _MOST_OLD_VERSIONS and unused:
+            del self._models[min(unused)]
 
 
-def _histograms(models: list[ModelMeters]) -> Iterator[Metric]:
-    families: list[tuple[str, str, Callable[[ModelMeters], Histogram]]] = [
-        (f"{phase}_seconds", f"Time in {phase.replace('_', ' ')}.", _phase(phase))
-        for phase in PHASES
-    ]
-    families.append(("batch_size", "Items in one run.", lambda meters: meters.batch_size))
-    families.append(
-        (
-            "time_to_first_token_seconds",
-            "From arrival to the first token.",
-            lambda meters: meters.time_to_first_token,
-        )
-    )
-    for name, text, cell in families:
-        family = HistogramMetricFamily(f"slipway_{name}", text, labels=["model", "version"])
-        for meters in models:
-            histogram = cell(meters)
-            family.add_metric(meters.labels, histogram.cumulative(), histogram.total)
-        yield family
+def merged(own: Metrics, dumps: Sequence[Dump]) -> Metrics:
+    """One sum. A dump with `is_alive` false is the last word of a front end that has ended: its counts
+    stay, because counters never fall; its gauges are over."""
+    from service.workers.base import ModelKey
 
-
-def _phase(name: str) -> Callable[[ModelMeters], Histogram]:
-    return lambda meters: meters.phases[name]
-
-
-def _gauges(models: list[ModelMeters]) -> Iterator[Metric]:
-    gauges: list[tuple[str, str, Callable[[ModelMeters], float]]] = [
-        ("pending_requests", "Items that wait for a run.", lambda meters: meters.pending()),
-        ("in_flight_requests", "Requests being answered.", lambda meters: meters.in_flight),
-        ("model_ready", "1 when the version can answer.", lambda meters: meters.is_ready()),
-        ("model_load_seconds", "Opening and golden exam.", lambda meters: meters.load_s),
-    ]
-    for name, text, value in gauges:
-        family = GaugeMetricFamily(f"slipway_{name}", text, labels=["model", "version"])
-        for meters in models:
-            family.add_metric(meters.labels, float(value(meters)))
-        yield family
+    total = Metrics(own.build, name="all")
+    living: defaultdict[ModelKey, list[Dump]] = defaultdict(list)
+    dropped: defaultdict[str, int] = defaultdict(int)
+    for dump in dumps:
+        for name, version, cells in dump["models"]:
+            key = ModelKey(name, version)
+            total.model(key).add(cells)
+            if dump["is_alive"]:
+                living[key].append(cells)
+        add_pairs(total.other_requests, dump["other_requests"])
+        for name in ("other_failures", "worker_restarts", "frontend_restarts"):
+            counts = getattr(total, name)
+            for reason, count in dump[name].items():
+                counts[reason] += count
+        for sink, count in dump["records_dropped"].items():
+            dropped[sink] += count
+    for key, cells_of in living.items():
+        total.model(key).show(cells_of)
+    alive = [dump for dump in dumps if dump["is_alive"]]
+    pids = {name: pid for dump in alive for name, pid in dump["pids"].items()}
+    total.frontends = alive
+    total.pids = lambda: pids
+    total.records_dropped = lambda: dict(dropped)
+    total.is_server_ready = lambda: all(dump["is_ready"] for dump in alive)
+    return total

@@ -14,7 +14,6 @@ import time
 
 from models.catalog import require_repository
 from models.errors import UsageError
-from service.app_info import version
 from service.errors import StartError
 from service.loader import Loader, drain
 from service.metrics import Metrics
@@ -22,6 +21,7 @@ from service.registry import ModelRegistry
 from service.runtimes.base import SessionOptions
 from service.settings import Settings
 from service.threads import plan, usable_cores
+from service.vitals import build_labels, vital_signs
 from service.workers.base import WorkerPool
 
 _log = logging.getLogger("slipway.server")
@@ -43,7 +43,7 @@ def serve(settings: Settings) -> int:
 
 async def _serve(settings: Settings, listener: socket.socket) -> int:
     began = time.perf_counter()
-    metrics = Metrics({"version": version()}, settings.metrics)
+    metrics = Metrics(build_labels(), settings.metrics)
     pool = make_pool(settings, metrics)
     await pool.start()
     registry = ModelRegistry()
@@ -74,11 +74,12 @@ async def _run(
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     loading = asyncio.create_task(Loader(settings, registry, pool, metrics).load_all())
     try:
-        await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
-        if loading.done():
-            loading.result()
-            _announce(settings, listener, registry, time.perf_counter() - began)
-        await serving
+        with vital_signs(metrics, server, registry, pool):
+            await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                loading.result()
+                _announce(settings, listener, registry, time.perf_counter() - began)
+            await serving
     finally:
         loading.cancel()
         server.should_exit = True

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.exposition import CONTENT_TYPE, text
 from service.metrics import Metrics
 from service.registry import ModelRegistry
 from service.responses import Json
@@ -11,9 +12,15 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/v2/health/live", summary="Is the process able to answer at all?")
-async def live() -> Json:
-    """Answered by the event loop itself, so a hung loop does not answer."""
-    return Json({"live": True})
+async def live(request: Request) -> Json:
+    """503 when only a restart helps: a batcher has died, or the event loop hung until just now. A loop
+    that hangs does not answer at all, which the prober's timeout takes for the same."""
+    registry: ModelRegistry = request.app.state.registry
+    metrics: Metrics = request.app.state.metrics
+    dead = [str(m.key) for m in registry if m.batcher is not None and not m.batcher.is_alive]
+    if not dead and not metrics.is_loop_stale():
+        return Json({"live": True})
+    return Json({"live": False, "dead": dead or ["event loop"]}, status_code=503)
 
 
 @router.get("/v2/health/ready", summary="Can every required model answer?")
@@ -28,6 +35,6 @@ async def ready(request: Request) -> Json:
 
 @router.get("/metrics", summary="Prometheus metrics")
 async def metrics(request: Request) -> Response:
-    """Text format 0.0.4; histograms in seconds."""
+    """Text format 0.0.4; histograms in seconds. The sum over all front ends, whichever is asked."""
     found: Metrics = request.app.state.metrics
-    return Response(found.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(text(await found.total()), media_type=CONTENT_TYPE)

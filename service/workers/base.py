@@ -57,6 +57,9 @@ class WorkerPool(Protocol):
     def is_healthy(self) -> bool:
         """False while no worker can run anything."""
 
+    def pids(self) -> list[int]:
+        """Of the worker processes that are up."""
+
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...

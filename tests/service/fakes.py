@@ -57,6 +57,9 @@ class FakePool:
         self.cancelled = 0
         self.is_endless = False
 
+    def pids(self) -> list[int]:
+        return []
+
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...

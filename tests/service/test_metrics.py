@@ -1,31 +1,14 @@
-"""What is counted can be read back in Prometheus' own words."""
+"""Cells count what happened, whichever process it happened in."""
+
+import json
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics import Histogram, Metrics
+from service.meters import Histogram, SessionInfo
+from service.metrics import Metrics, merged
 from service.workers.base import ModelKey
 
 KEY = ModelKey("digits", 3)
-
-
-def _samples(metrics: Metrics) -> dict[tuple[str, str], float]:
-    """(name, distinguishing label) → value."""
-    found = {}
-    for family in text_string_to_metric_families(metrics.text().decode()):
-        for sample in family.samples:
-            labels = sample.labels
-            extra = labels.get("le") or labels.get("reason") or labels.get("code") or ""
-            found[sample.name, extra] = sample.value
-    return found
-
-
-def test_a_histogram_counts_at_or_below_each_bound() -> None:
-    histogram = Histogram((1.0, 2.0))
-    for value in (0.5, 1.0, 1.5, 9.0):
-        histogram.observe(value)
-    assert histogram.cumulative() == [("1.0", 2.0), ("2.0", 3.0), ("+Inf", 4.0)]
-    assert histogram.total == 12.0
 
 
 def test_a_batchs_phase_counts_once_per_item() -> None:
@@ -34,42 +17,10 @@ def test_a_batchs_phase_counts_once_per_item() -> None:
     assert (histogram.count, histogram.total) == (8, 4.0)
 
 
-def test_the_text_parses_and_holds_every_promised_name() -> None:
-    metrics = Metrics({"version": "1.2.3"})
-    meters = metrics.model(KEY)
-    meters.answered("/v2/infer", 200, 0.002)
-    meters.answered("/v2/infer", 503, 0.001)
-    meters.failed("queue_full")
-    meters.dropped["deadline"] += 2
-    metrics.worker_restarts["lost"] += 1
-    metrics.other_requests["/v2/health/live", 200] += 1
-    samples = _samples(metrics)
-    assert samples["slipway_requests_total", "503"] == 1
-    assert samples["slipway_requests_failed_total", "queue_full"] == 1
-    assert samples["slipway_items_dropped_total", "deadline"] == 2
-    assert samples["slipway_worker_restarts_total", "lost"] == 1
-    assert samples["slipway_request_seconds_bucket", "0.0025"] == 2
-    names = {name for name, _ in samples}
-    promised = """queue_seconds_sum compute_input_seconds_count compute_infer_seconds_count
-        compute_output_seconds_count batch_size_count pending_requests in_flight_requests
-        model_ready model_load_seconds generated_tokens_total prompt_tokens_total
-        time_to_first_token_seconds_count build_info"""
-    for name in promised.split():
-        assert f"slipway_{name}" in names
-
-
 def test_a_reloaded_version_goes_on_counting() -> None:
     metrics = Metrics({})
     metrics.model(KEY).answered("/v2/infer", 200, 0.1)
     assert metrics.model(KEY).requests["/v2/infer", 200] == 1
-
-
-@pytest.mark.parametrize("attribute", ["in_flight", "load_s"])
-def test_gauges_show_the_moment(attribute: str) -> None:
-    metrics = Metrics({})
-    setattr(metrics.model(KEY), attribute, 5)
-    names = {"in_flight": "slipway_in_flight_requests", "load_s": "slipway_model_load_seconds"}
-    assert _samples(metrics)[names[attribute], ""] == 5
 
 
 def test_statistics_are_kept_per_batch_size() -> None:
@@ -94,3 +45,87 @@ def test_successes_and_failures_are_told_apart() -> None:
     assert (meters.success_count, meters.success_s) == (1, 0.5)
     assert (meters.fail_count, meters.fail_s) == (1, 0.25)
     assert meters.failures == {"queue_full": 1}
+
+
+def test_only_refusals_are_rejections() -> None:
+    meters = Metrics({}).model(KEY)
+    for code, reason in ((503, "queue_full"), (429, "quota"), (504, "deadline"), (400, "bad_json")):
+        meters.answered("/v2/infer", code, 0.1, reason)
+    assert meters.rejected == {"queue_full": 1, "quota": 1}
+    assert len(meters.failures) == 4
+
+
+def test_without_measuring_nothing_is_counted() -> None:
+    meters = Metrics({}, is_measuring=False).model(KEY)
+    meters.answered("/v2/infer", 200, 0.5)
+    meters.ran(1, [0.1], 0.1, 0.1, 0.1)
+    assert (meters.success_count, meters.execution_count, dict(meters.requests)) == (0, 0, {})
+
+
+def test_publishing_again_and_again_does_not_leave_series_without_end() -> None:
+    metrics = Metrics({})
+    serving = metrics.model(ModelKey("digits", 1))
+    serving.is_ready = lambda: True
+    for version in range(2, 200):
+        metrics.model(ModelKey("digits", version))
+    assert len(metrics.models()) <= 17
+    assert serving in metrics.models()
+    assert metrics.model(ModelKey("digits", 199)) in metrics.models()
+
+
+def busy(name: str, requests: int) -> Metrics:
+    metrics = Metrics({"version": "1"}, name=name)
+    meters = metrics.model(KEY)
+    for _ in range(requests):
+        meters.answered("/v2/infer", 200, 0.25)
+        meters.ran(2, [0.5], 0.25, 1.0, 0.5)
+    meters.answered("/v2/infer", 503, 1.0, "queue_full")
+    meters.dropped["deadline"] += 1
+    meters.in_flight, meters.load_s = requests, 0.5
+    meters.pending, meters.is_ready = lambda: 2, lambda: True
+    meters.session = SessionInfo("cpu", "cpu", 2)
+    metrics.other("/v2/health/live", 200)
+    metrics.other("unmatched", 404, "not_found")
+    metrics.worker_restarts["lost"] += 1
+    return metrics
+
+
+def across(metrics: Metrics) -> dict[str, object]:
+    """As it arrives in another process."""
+    dump: dict[str, object] = json.loads(json.dumps(metrics.dump()))
+    return dump
+
+
+def test_the_sum_over_front_ends_is_what_one_would_have_counted() -> None:
+    total = merged(Metrics({}), [across(busy("a", 3)), across(busy("b", 4))])
+    [meters] = total.models()
+    assert (meters.success_count, meters.fail_count) == (7, 2)
+    assert (meters.success_s, meters.fail_s) == (1.75, 2.0)
+    assert (meters.inference_count, meters.execution_count) == (14, 7)
+    assert meters.batches[2].count == 7
+    assert meters.batches[2].infer_s == 7.0
+    assert meters.phases["queue"].count == 7
+    assert meters.requests == {("/v2/infer", 200): 7, ("/v2/infer", 503): 2}
+    assert meters.failures == meters.rejected == {"queue_full": 2}
+    assert meters.dropped == {"deadline": 2}
+    assert (meters.in_flight, meters.pending(), meters.is_ready()) == (7, 4, True)
+    assert meters.session == SessionInfo("cpu", "cpu", 2)
+    assert total.other_requests == {("/v2/health/live", 200): 2, ("unmatched", 404): 2}
+    assert total.other_failures == {"not_found": 2}
+    assert total.worker_restarts == {"lost": 2}
+
+
+def test_a_front_end_that_ended_leaves_its_counts_and_takes_its_gauges() -> None:
+    gone = across(busy("b", 4)) | {"is_alive": False}
+    total = merged(Metrics({}), [across(busy("a", 3)), gone])
+    [meters] = total.models()
+    assert meters.success_count == 7
+    assert (meters.in_flight, meters.pending()) == (3, 2)
+    assert [frontend["name"] for frontend in total.frontends] == ["a"]
+
+
+def test_a_version_is_ready_only_where_every_front_end_can_answer() -> None:
+    behind = busy("b", 1)
+    behind.model(KEY).is_ready = lambda: False
+    total = merged(Metrics({}), [across(busy("a", 1)), across(behind)])
+    assert not total.model(KEY).is_ready()

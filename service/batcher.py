@@ -70,6 +70,7 @@ class Batcher:
         self._drain = self._execution.drain
         self._idle = asyncio.Event()
         self._is_scheduled = False
+        self._is_dispatching = False
         self._is_closing = False
         self._timer: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -197,6 +198,7 @@ class Batcher:
 
     def _dispatch(self) -> None:
         self._is_scheduled = False
+        self._is_dispatching = True
         try:
             self._launch_all()
         except Exception:  # a defect of ours ends this batcher, not the server
@@ -205,6 +207,8 @@ class Batcher:
             _log.exception("the batcher has died")
             self.is_alive = False
             self._backlog.fail_all(InferenceFailed("the batcher has died"))
+        finally:
+            self._is_dispatching = False
         if not self._backlog.rows:
             self._idle.set()
 
@@ -239,8 +243,11 @@ class Batcher:
         self._timer = self._loop.call_later(delay_s, self._schedule)
 
     def _ended(self) -> None:
-        """A batch has ended: its place is free."""
-        self._schedule()
+        """A batch has ended: its place is free. What waits for it has waited long enough."""
+        if self._is_dispatching:
+            return  # it goes on by itself
+        if self._backlog.rows and self.is_alive:
+            self._dispatch()
         self._idle.set()
 
     # -- time -------------------------------------------------------------------------------------

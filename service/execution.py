@@ -50,7 +50,8 @@ def _outcome(future: "asyncio.Future[RunResult]") -> RunResult | Exception:
 
 
 class Execution:
-    """`on_end` is called once for each batch, when all its tickets have their outcomes."""
+    """`on_end` is called once for each batch, when its place is free; its tickets have their outcomes
+    before the loop turns again."""
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class Execution:
         try:
             if isinstance(outcome, Exception):
                 raise outcome
-            self._answer(batch, outcome, began, stacked)
+            parts = self._parts(batch, outcome, began, stacked)
         except CAUSED_BY_ITEMS as error:
             if len(batch) > 1:
                 search = asyncio.ensure_future(self._search(batch, error))
@@ -108,28 +109,34 @@ class Execution:
                 search.add_done_callback(self._searches.discard)
                 return
             self._fail(batch, error)
+            self._end(batch)
         except Exception as error:  # this batch's callers are told, the next batch is tried
             self._fail(batch, error)
-        self._end(batch)
+            self._end(batch)
+        else:
+            # The worker gets its next batch first: it computes while these answers are written.
+            self._end(batch)
+            _answer(batch, parts)
 
-    def _answer(
+    def _parts(
         self, batch: Sequence[Ticket], result: RunResult, began: float, stacked: float
-    ) -> None:
-        """Every ticket its rows. Raises OutputMismatch before any of them is answered."""
+    ) -> list[Arrays]:
+        """Every ticket's outputs; measures the run. Raises OutputMismatch."""
         ran = self._clock()
-        rows = sum(ticket.rows for ticket in batch)
+        rows = sum([ticket.rows for ticket in batch])
         parts = self._assembly.split(result.outputs, batch)
+        infer_s = result.infer_s
         self.drain.record(rows, began, ran)
-        self.cost.record(self._assembly.work(batch), result.infer_s)
-        # What the trip to the worker cost beyond the graph counts as preparing input.
-        travel_s = max(ran - stacked - result.infer_s, 0.0)
-        waits_s = [began - ticket.arrived for ticket in batch]
-        input_s, output_s = stacked - began + travel_s, self._clock() - ran
-        self._meters.ran(rows, waits_s, input_s, result.infer_s, output_s)
-        for ticket, outputs in zip(batch, parts, strict=True):
-            ticket.queue_s, ticket.infer_s = began - ticket.arrived, result.infer_s
+        self.cost.record(self._assembly.work(batch), infer_s)
+        waits_s = []
+        for ticket in batch:
+            ticket.queue_s, ticket.infer_s = began - ticket.arrived, infer_s
             ticket.batch_rows = rows
-            ticket.succeed(outputs)
+            waits_s.append(ticket.queue_s)
+        # What the trip to the worker cost beyond the graph counts as preparing input.
+        input_s = max(ran - began - infer_s, stacked - began)
+        self._meters.ran(rows, waits_s, input_s, infer_s, self._clock() - ran)
+        return parts
 
     async def _search(self, batch: Sequence[Ticket], error: SlipwayError) -> None:
         """Find the guilty of a failed batch; the innocent get their answers."""
@@ -156,7 +163,7 @@ class Execution:
         outcome = await future
         if isinstance(outcome, Exception):
             raise outcome
-        self._answer(batch, outcome, began, stacked)
+        _answer(batch, self._parts(batch, outcome, began, stacked))
 
     def _fail(self, batch: Sequence[Ticket], error: Exception) -> None:
         if isinstance(error, SlipwayError):
@@ -175,6 +182,11 @@ class Execution:
     def _end(self, batch: Sequence[Ticket]) -> None:
         if self._running.pop(id(batch), None) is not None:
             self._on_end()
+
+
+def _answer(batch: Sequence[Ticket], parts: Sequence[Arrays]) -> None:
+    for ticket, outputs in zip(batch, parts, strict=True):
+        ticket.succeed(outputs)
 
 
 def _tell(batch: Sequence[Ticket], error: SlipwayError) -> None:

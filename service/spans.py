@@ -5,7 +5,6 @@ without a collector. Its ids were given when the request arrived: they are in th
 A collector that is away loses spans, never requests.
 """
 
-import importlib.util
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -70,10 +69,12 @@ class SpanExport:
 
 def open_export(endpoint: str, version: str) -> SpanExport:
     """`endpoint`: the collector's address, `http://host:4318`. Raises StartError without the extra."""
-    if importlib.util.find_spec("opentelemetry.exporter") is None:
-        raise StartError("exporting spans needs the otel extra: pip install 'slipway[otel]'")
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    except ImportError as error:
+        raise StartError(
+            "--otlp-endpoint needs the otel extra: pip install 'slipway[otel]'"
+        ) from error
     url = endpoint.rstrip("/")
     url = url if url.endswith("/v1/traces") else f"{url}/v1/traces"
     return SpanExport(OTLPSpanExporter(endpoint=url, timeout=5), version)

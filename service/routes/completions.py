@@ -64,7 +64,7 @@ async def create_completion(request: Request) -> Response:
         ],
         "usage": _usage(prediction.answers, count),
     }
-    return Json(body, headers={"server-timing": server_timing(prediction.phases)})
+    return Json(body, headers={"server-timing": server_timing(request, prediction.phases)})
 
 
 def _prompts(asked: CompletionRequest) -> list[Prompt]:

@@ -40,11 +40,13 @@ def deadline(request: Request) -> float:
     return asyncio.get_running_loop().time() + limit_s
 
 
-def server_timing(phases: Phases) -> str:
-    """The Server-Timing header's value (milliseconds), as browsers' network panels show it.
+def server_timing(request: Request, phases: Phases) -> str:
+    """The Server-Timing header's value (milliseconds), as browsers' network panels show it; the log and
+    the trace are told the same times.
 
     A stage that was not measured apart (a generation's queue) is left out.
     """
+    request.scope["slipway.times"] = (phases.queue_s, phases.infer_s)
     parts = {
         "preprocess": phases.preprocess_s,
         "queue": phases.queue_s,

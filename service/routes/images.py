@@ -51,4 +51,4 @@ async def create_images(request: Request) -> Response:
             {"b64_json": answer["image"], "seed": answer["seed"]} for answer in prediction.answers
         ],
     }
-    return Json(body, headers={"server-timing": server_timing(prediction.phases)})
+    return Json(body, headers={"server-timing": server_timing(request, prediction.phases)})

@@ -69,4 +69,4 @@ async def _answer(
         "request_id": request_id(request),
         "predictions": prediction.answers,
     }
-    return Json(body, headers={"server-timing": server_timing(prediction.phases)})
+    return Json(body, headers={"server-timing": server_timing(request, prediction.phases)})

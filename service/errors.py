@@ -20,6 +20,7 @@
     │   ├── WorkerLost            the worker died while it held the request
     │   └── ShuttingDown          the server is ending
     ├── DeadlineExceeded        the request's time was over before its answer
+    │   └── RunTooLong            the model ran longer than any batch may, and was stopped
     ├── Cancelled               the caller left; counted, never sent
     ├── InferenceFailed         the model failed on this item; ours
     ├── OutputMismatch          the model gave answers for another number of items; ours
@@ -127,6 +128,10 @@ class ShuttingDown(Unavailable):
 class DeadlineExceeded(SlipwayError):
     status = 504
     reason = "deadline"
+
+
+class RunTooLong(DeadlineExceeded):
+    reason = "run_timeout"
 
 
 class Cancelled(SlipwayError):

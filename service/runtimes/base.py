@@ -47,6 +47,9 @@ class Session(Protocol):
     def describe(self) -> SessionInfo: ...
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
-        """All outputs of the manifest. Raises InputRefused or InferenceFailed."""
+        """All outputs of the manifest. Raises InputRefused, InferenceFailed or RunTooLong."""
+
+    def terminate(self) -> None:
+        """From another thread: let the current run end with RunTooLong, as soon as the runtime listens."""
 
     def close(self) -> None: ...

@@ -1,7 +1,7 @@
 """ONNX Runtime sessions, from bytes whose checksum was just verified.
 
-Not promised: interrupting a run. One long kernel cannot be stopped, which is why runs live in processes
-that can be killed.
+Not promised: interrupting a run at once. The runtime looks for a wish to stop between the nodes of a graph;
+one long kernel cannot be stopped, which is why runs live in processes that can be killed.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import onnxruntime as ort
 from models.bundle import Bundle
 from models.datatypes import BY_ONNX, DataType
 from models.manifest import MODEL_FILE, Manifest, TensorSpec
-from service.errors import InferenceFailed, InputRefused
+from service.errors import InferenceFailed, InputRefused, RunTooLong
 from service.runtimes.base import Arrays, GraphRefused, ProviderMissing, SessionInfo, SessionOptions
 
 _PROVIDERS = {
@@ -65,8 +65,7 @@ class OnnxSession:
         self._session = session
         self._options = options
         self._outputs = [spec.name for spec in manifest.outputs]
-        self._quiet = ort.RunOptions()
-        self._quiet.log_severity_level = _SILENT
+        self._run_options = _quiet_run()
         specs = (*manifest.inputs, *manifest.outputs)
         # numpy has no bfloat16, so such tensors take the slower way through OrtValue.
         self._raw = {spec.name for spec in specs if spec.dtype is DataType.BFLOAT16}
@@ -75,13 +74,22 @@ class OnnxSession:
         return SessionInfo("onnxruntime", self._session.get_providers()[0], self._options.threads)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        if self._run_options.terminate:  # a wish that came when its run had just ended
+            self._run_options = _quiet_run()
         try:
             if self._raw:
                 return self._run_raw(inputs)
-            answers = self._session.run(self._outputs, inputs, self._quiet)
+            answers = self._session.run(self._outputs, inputs, self._run_options)
         except Exception as error:  # its classes share no base; the caller gets ours
+            if self._run_options.terminate:
+                raise RunTooLong(
+                    "the model ran for too long on this input and was stopped"
+                ) from error
             raise _translate(error) from error
         return dict(zip(self._outputs, answers, strict=True))
+
+    def terminate(self) -> None:
+        self._run_options.terminate = True
 
     def close(self) -> None:
         """Release the weights; the session cannot be used afterwards."""
@@ -89,7 +97,7 @@ class OnnxSession:
 
     def _run_raw(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
         values = {name: self._to_value(name, array) for name, array in inputs.items()}
-        answers = self._session.run_with_ort_values(self._outputs, values, self._quiet)
+        answers = self._session.run_with_ort_values(self._outputs, values, self._run_options)
         named = zip(self._outputs, answers, strict=True)
         return {
             name: _from_value(value) if name in self._raw else value.numpy()
@@ -107,6 +115,12 @@ def _from_value(value: ort.OrtValue) -> np.ndarray:
     size_bytes = value.tensor_size_in_bytes()
     memory = (ctypes.c_char * size_bytes).from_address(value.data_ptr())
     return np.frombuffer(bytes(memory), np.uint16).reshape(value.shape())
+
+
+def _quiet_run() -> ort.RunOptions:
+    run_options = ort.RunOptions()
+    run_options.log_severity_level = _SILENT
+    return run_options
 
 
 def session_options_of(options: SessionOptions) -> ort.SessionOptions:

@@ -2,7 +2,9 @@
 
 A packet is a header and a body. Operations with bulk in the arena carry tensor records; loading, failures
 and generation carry JSON, cut into several packets when it is long. Packets arrive whole and in order;
-end of file means that the other side is gone, whichever way it died.
+end of file means that the other side is gone, whichever way it died. Descriptors travel in a packet of
+their own, right behind the message that announces them: reading every packet as one that might carry some
+would cost each batch a microsecond.
 """
 
 import contextlib
@@ -15,6 +17,7 @@ from typing import NamedTuple
 
 _HEADER = struct.Struct("<BBHIQ")  # operation, more follows, slot, model handle, request id
 PACKET_BYTES = 48 << 10  # far below the kernel's default send buffer, which bounds a packet
+_MOST_DESCRIPTORS = 32
 
 
 INFER_SECONDS = struct.Struct("<d")
@@ -29,6 +32,7 @@ class Op(IntEnum):
     RUN = 3
     GENERATE = 4
     CANCEL = 5
+    ATTACH = 6
     DONE = 17
     RESULT = 18
     FAILED = 19
@@ -36,11 +40,25 @@ class Op(IntEnum):
 
 
 class Message(NamedTuple):
+    """`slot` of an ATTACH and of nothing else is the number of the new connection."""
+
     op: int
     slot: int
     model: int
     ident: int
     body: memoryview
+
+
+class Partial:
+    """A packet that does not complete a message."""
+
+
+PARTIAL = Partial()
+
+
+def packet(op: int, slot: int, model: int, ident: int, body: bytes) -> bytes:
+    """A message that fits one packet."""
+    return _HEADER.pack(op, 0, slot, model, ident) + body
 
 
 def packets(op: int, slot: int, model: int, ident: int, body: bytes = b"") -> Iterator[bytes]:
@@ -78,23 +96,35 @@ class Channel:
 
         On a non-blocking socket raises BlockingIOError when nothing is there.
         """
-        while True:
-            try:
-                size = self.sock.recv_into(self._buffer)
-            except ConnectionError:
-                return None
-            if size == 0:
-                return None
-            op, more, slot, model, ident = _HEADER.unpack_from(self._buffer)
-            body = self._view[_HEADER.size : size]
-            # Events of one request may interleave with another's, so parts are kept per request.
-            part_key = (op, ident)
-            if more:
-                self._parts[part_key] = self._parts.get(part_key, b"") + bytes(body)
-                continue
-            if part_key in self._parts:
-                body = memoryview(self._parts.pop(part_key) + bytes(body))
+        while isinstance(message := self.receive_part(), Partial):
+            pass
+        return message
+
+    def receive_part(self) -> Message | Partial | None:
+        """As `receive`, but takes one packet only: for whoever has others to listen to meanwhile."""
+        try:
+            size = self.sock.recv_into(self._buffer)
+        except ConnectionError:
+            return None
+        if size == 0:
+            return None
+        op, more, slot, model, ident = _HEADER.unpack_from(self._buffer)
+        body = self._view[_HEADER.size : size]
+        if not more and not self._parts:
             return Message(op, slot, model, ident, body)
+        # Events of one request may interleave with another's, so parts are kept per request.
+        part_key = (op, ident)
+        if more:
+            self._parts[part_key] = self._parts.get(part_key, b"") + bytes(body)
+            return PARTIAL
+        if part_key in self._parts:
+            body = memoryview(self._parts.pop(part_key) + bytes(body))
+        return Message(op, slot, model, ident, body)
+
+    def receive_descriptors(self) -> list[int]:
+        """The descriptors of the packet that is next. They belong to the caller."""
+        _, descriptors, _, _ = socket.recv_fds(self.sock, _HEADER.size, _MOST_DESCRIPTORS)
+        return descriptors
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

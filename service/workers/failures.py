@@ -3,7 +3,7 @@
 import orjson
 
 from models.errors import BundleError, ExamFailed, IntegrityError, ManifestInvalid, SlipwayError
-from service.errors import InferenceFailed, InputRefused, NotReady
+from service.errors import InferenceFailed, InputRefused, NotReady, RunTooLong
 from service.runtimes.base import GraphRefused, ProviderMissing
 
 _KINDS: dict[str, type[SlipwayError]] = {
@@ -17,6 +17,7 @@ _KINDS: dict[str, type[SlipwayError]] = {
         IntegrityError,
         ManifestInvalid,
         ProviderMissing,
+        RunTooLong,
     )
 }
 

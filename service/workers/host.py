@@ -4,6 +4,7 @@ A handle is the small number that the front end gave a model; it is what crosses
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from service.exam import read_golden, replay
 from service.runtimes import open_session
 from service.runtimes.base import Session, SessionOptions
 from service.workers.base import LoadReport
+from service.workers.pulse import Doing
 
 if TYPE_CHECKING:
     from service.generation.host import GenerationHost
@@ -50,6 +52,8 @@ class ModelHost:
 
     def __init__(self, options: SessionOptions) -> None:
         self.options = options
+        self._running: tuple[int, int, BatchModel] | None = None  # connection, request id, model
+        self._lock = threading.Lock()
         self._batch: dict[int, BatchModel] = {}
         self._generation: dict[int, GenerationHost] = {}
 
@@ -82,13 +86,38 @@ class ModelHost:
             raise NotReady("the worker does not hold this model")
         return model
 
+    def run(
+        self, handle: int, connection: int, ident: int, inputs: list[np.ndarray]
+    ) -> tuple[list[np.ndarray], float]:
+        """Run a batch so that it can be told to stop. For one thread."""
+        model = self.model(handle)
+        with self._lock:
+            self._running = (connection, ident, model)
+        try:
+            return model.run(inputs)
+        finally:
+            with self._lock:
+                self._running = None
+
+    def terminate(self, doing: Doing) -> None:
+        """Ask the runtime to give up a batch, if it is still the one that runs."""
+        with self._lock:
+            if self._running is not None and self._running[:2] == (doing.connection, doing.ident):
+                _log.warning("%s has run for too long", self._running[2].bundle.name)
+                self._running[2].session.terminate()
+
+    def is_stale(self, handle: int) -> bool:
+        """True when a generation model must be opened again before it can answer."""
+        host = self._generation.get(handle)
+        return host is not None and not host.is_alive
+
     def generate(self, handle: int, ident: int, payload: bytes, emit: Emit) -> None:
         host = self._generation.get(handle)
         if host is None:
             raise NotReady("the worker does not hold this model")
         if not host.is_alive:
             # Its thread ended by a fault of ours: the model is opened and examined anew, once, here,
-            # where nobody else would notice before the next request.
+            # where nobody else would notice before the next request. Takes a while: see `is_stale`.
             _log.error("%s: the generation thread has ended; opening it again", host.bundle.name)
             self._load_generation(handle, host.bundle)
             host = self._generation[handle]

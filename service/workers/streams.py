@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 
 from models.errors import SlipwayError
 from service.generation.request import GenerationEvent
-from service.workers.child import Child
+from service.workers.connection import Connection
 
 
 async def stream_events(
-    child: Child, handle: int, payload: bytes
+    connection: Connection, handle: int, payload: bytes
 ) -> AsyncIterator[GenerationEvent]:
     """Events until one has a finish reason. Raises WorkerLost when the worker ends before that."""
-    ident, events = child.open_stream(handle, payload)
+    ident, events = connection.open_stream(handle, payload)
     is_finished = False
     try:
         while not is_finished:
@@ -23,4 +23,4 @@ async def stream_events(
             is_finished = event.finish_reason is not None
             yield event
     finally:
-        child.close_stream(handle, ident, cancel=not is_finished)
+        connection.close_stream(handle, ident, cancel=not is_finished)

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from service.runtimes.base import SessionOptions
 from service.workers.child import Child
+from service.workers.connection import Connection
+from service.workers.dispatch import Dispatcher
 
 _log = logging.getLogger("slipway.pool")
 
@@ -22,7 +24,7 @@ _GRACE_S = 5.0  # a replacement takes one or two; until then requests are held, 
 class Supervisor:
     """`children` has a place per worker, None while it is being replaced.
 
-    `on_up` gives a new child its models before it takes its place; `on_lost` sees a lost one;
+    `on_up` gives a new child its models before it takes its place among the dispatcher's connections;
     `on_restart` is told why, for the counter.
     """
 
@@ -30,17 +32,16 @@ class Supervisor:
         self,
         workers: int,
         options: SessionOptions,
+        dispatcher: Dispatcher,
         *,
         hang_timeout_s: float,
-        on_free: Callable[[], None],
         on_up: Callable[[int, Child], Awaitable[None]],
-        on_lost: Callable[[Child], None],
         on_restart: Callable[[str], None],
     ) -> None:
         self._options = options
+        self._dispatcher = dispatcher
         self._hang_timeout_s = hang_timeout_s
-        self._on_free, self._on_up = on_free, on_up
-        self._on_lost, self._on_restart = on_lost, on_restart
+        self._on_up, self._on_restart = on_up, on_restart
         self.children: list[Child | None] = [None] * workers
         self._tasks: set[asyncio.Task[None]] = set()
         self._hung: set[Child] = set()
@@ -58,7 +59,8 @@ class Supervisor:
 
     def start(self) -> None:
         for index in range(len(self.children)):
-            self.children[index] = self._new_child(index)
+            child = self.children[index] = self._new_child()
+            self._dispatcher.add(child.connection)
         self._background(self._watch())
 
     async def close(self) -> None:
@@ -66,34 +68,37 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(asyncio.to_thread(child.process.wait) for child in self._dying))
+        await asyncio.gather(*(child.reap() for child in self._dying))
         await asyncio.gather(*(child.close() for child in self.children if child is not None))
 
-    def _new_child(self, index: int) -> Child:
-        return Child(self._options, self._on_free, lambda child: self._ended(index, child))
+    def ended(self, connection: Connection) -> None:
+        """A connection was lost; when it was a worker's first, the worker is replaced."""
+        for index, child in enumerate(self.children):
+            if child is not None and child.connection is connection and not self._is_closing:
+                self._replace_later(index, child)
 
-    def _ended(self, index: int, child: Child) -> None:
-        if self._is_closing:
-            return
+    def _new_child(self) -> Child:
+        return Child(self._options, self._dispatcher, self._hang_timeout_s)
+
+    def _replace_later(self, index: int, child: Child) -> None:
+        child.kill()  # it may have closed its channel, or talk nonsense, without ending
         reason = "hung" if child in self._hung else "lost"
         self._hung.discard(child)
-        _log.warning("worker %d (pid %d) %s; starting another", index, child.process.pid, reason)
-        if self.children[index] is child:
-            self.children[index] = None
-            self._lost_at = time.monotonic()
+        _log.warning("worker %d (pid %d) %s; starting another", index, child.pid, reason)
+        self.children[index] = None
+        self._lost_at = time.monotonic()
         self._dying.add(child)
         self._on_restart(reason)
-        self._on_lost(child)
         self._background(self._replace(index, child))
 
     async def _replace(self, index: int, old: Child) -> None:
-        await asyncio.to_thread(old.process.wait)
+        await old.reap()
         self._dying.discard(old)
         clock = asyncio.get_running_loop().time
         if len(self._restarts) == _QUICK_RESTARTS and clock() - self._restarts[0] < _CALM_S:
             await asyncio.sleep(_PAUSE_S)  # something ends every worker; do not burn the machine
         self._restarts.append(clock())
-        child = self._new_child(index)
+        child = self._new_child()
         try:
             await self._on_up(index, child)
         except asyncio.CancelledError:
@@ -101,14 +106,14 @@ class Supervisor:
             raise
         if child.is_alive:
             self.children[index] = child
-            self._on_free()
+            self._dispatcher.add(child.connection)
 
     async def _watch(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(_WATCH_S)
             for child in self.children:
-                since = child.busy_since if child is not None else None
+                since = child.connection.waiting_since if child is not None else None
                 if (
                     child is not None
                     and since is not None

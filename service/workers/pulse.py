@@ -1,0 +1,99 @@
+"""What a worker is doing at this moment, in memory that it shares with the front ends.
+
+It can be read when the worker is dead, stopped or deaf, which is when somebody wants to know: the handle
+that was running when a process ended is the suspect, a batch that never began can be sent to another
+worker, and a beat that stands still is a stopped process. Written by the worker alone.
+
+Not promised: a consistent picture of all lanes. Each record is read as it stands.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+import time
+from typing import NamedTuple
+
+_BEAT = struct.Struct("<Q")
+_RECORD = struct.Struct("<IIQd")  # handle, connection, request id, time.monotonic() when it began
+_HANDLE = struct.Struct("<I")
+_FIRST = 64
+_STRIDE = 64  # a cache line each: lanes are written by different threads
+_LANES = 60
+
+PULSE_BYTES = _FIRST + _LANES * _STRIDE
+
+BATCH_LANE = 0
+LOAD_LANE = 1
+
+
+class Doing(NamedTuple):
+    """One thing in progress. `began`: `time.monotonic()` seconds, the same clock for every process."""
+
+    lane: int
+    handle: int
+    connection: int
+    ident: int
+    began: float
+
+
+class Pulse:
+    """Lane 0 is the batch being run, lane 1 the model being loaded, the others generation threads."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._map = mmap.mmap(descriptor, PULSE_BYTES)
+        self._beats = 0
+        self._taken = {BATCH_LANE, LOAD_LANE}
+
+    @classmethod
+    def create(cls) -> "Pulse":
+        descriptor = os.memfd_create("slipway-pulse", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(descriptor, PULSE_BYTES)
+        # A worker gone mad cannot shorten it under the front end, which would die of SIGBUS.
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        return cls(descriptor)
+
+    # -- the worker's side ------------------------------------------------------------------------
+
+    def begin(self, lane: int, handle: int, connection: int = 0, ident: int = 0) -> None:
+        at = _FIRST + lane * _STRIDE
+        _RECORD.pack_into(self._map, at, handle, connection, ident, time.monotonic())
+
+    def end(self, lane: int) -> None:
+        _HANDLE.pack_into(self._map, _FIRST + lane * _STRIDE, 0)
+
+    def beat(self) -> None:
+        self._beats += 1
+        _BEAT.pack_into(self._map, 0, self._beats)
+
+    def take_lane(self) -> int | None:
+        """A free lane for a thread of its own; None when there are no more, and nobody watches it."""
+        free = next((lane for lane in range(_LANES) if lane not in self._taken), None)
+        if free is not None:
+            self._taken.add(free)
+        return free
+
+    def give_lane(self, lane: int) -> None:
+        self.end(lane)
+        self._taken.discard(lane)
+
+    # -- the front end's side ---------------------------------------------------------------------
+
+    @property
+    def beats(self) -> int:
+        """Grows while the worker lives; 0 until it is up."""
+        (beats,) = _BEAT.unpack_from(self._map, 0)
+        return int(beats)
+
+    def doing(self, lane: int) -> Doing | None:
+        handle, connection, ident, began = _RECORD.unpack_from(self._map, _FIRST + lane * _STRIDE)
+        return Doing(lane, handle, connection, ident, began) if handle else None
+
+    def everything(self) -> list[Doing]:
+        found = (self.doing(lane) for lane in range(_LANES))
+        return [doing for doing in found if doing is not None]
+
+    def close(self) -> None:
+        """Give the descriptor back; what was mapped can still be read."""
+        os.close(self.descriptor)

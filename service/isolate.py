@@ -1,7 +1,8 @@
 """When a batch fails: find the guilty tickets by halving, within a budget of runs.
 
-One bad ticket in 32 costs 1 + 2·log2(32) = 11 runs. A budget bounds what an attacker can make us compute;
-tickets still unjudged when it is spent fail with their batch.
+One bad ticket in 32 costs 1 + 2·log2(32) = 11 runs, k of them at most 1 + 2k·log2(32). A budget bounds
+what an attacker can make us compute; tickets still unjudged when it is spent fail with their batch.
+Halving n tickets to the last never takes more than 2n - 2 runs, so up to 32 everyone is judged.
 """
 
 import math
@@ -16,11 +17,11 @@ Attempt = Callable[[Sequence[Ticket]], Awaitable[None]]
 CAUSED_BY_ITEMS = (InputRefused, InferenceFailed)
 """Failures that one item can cause; anything else (a lost worker) concerns the whole batch."""
 
-_GUILTY_FORESEEN = 4
+_GUILTY_FORESEEN = 8
 
 
 def budget(tickets: int) -> int:
-    """Further runs allowed: enough for four bad tickets wherever they sit."""
+    """Further runs allowed: enough for eight bad tickets wherever they sit."""
     return 2 * _GUILTY_FORESEEN * max(1, math.ceil(math.log2(max(tickets, 2))))
 
 

@@ -312,7 +312,7 @@ async def test_3_the_search_for_the_guilty_has_a_budget() -> None:
         *(batcher.submit(item(runner.poison)) for _ in range(64)), return_exceptions=True
     )
     assert all(isinstance(outcome, (InputRefused, InferenceFailed)) for outcome in outcomes)
-    assert len(runner.batches) <= 1 + 2 * 4 * 6
+    assert len(runner.batches) <= 1 + 2 * 8 * 6
 
 
 # -- promise 4: the loop -----------------------------------------------------------------------------

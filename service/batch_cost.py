@@ -30,12 +30,13 @@ _LEAST_RUNS = 6  # two runs that a busy machine disturbed would tell any slope
 class BatchCost:
     """Least squares over (work, seconds) with fading memory. No clock: times are given."""
 
-    __slots__ = ("_last", "_least_s", "_previous", "_weight", "_x", "_xx", "_xy", "_y")
+    __slots__ = ("_is_odd", "_last", "_least_s", "_previous", "_weight", "_x", "_xx", "_xy", "_y")
 
     def __init__(self) -> None:
         self._weight = self._x = self._y = self._xx = self._xy = 0.0
         self._last = self._previous = 0.0
         self._least_s = math.inf
+        self._is_odd = False
 
     def record(self, work: float, seconds: float) -> None:
         """A run of `work` took `seconds` in the graph."""
@@ -45,6 +46,7 @@ class BatchCost:
         self._xx = self._xx * _MEMORY + work * work
         self._xy = self._xy * _MEMORY + work * seconds
         self._previous, self._last = self._last, work
+        self._is_odd = not self._is_odd
         self._least_s = min(seconds, self._least_s / _MEMORY)
 
     @property
@@ -78,8 +80,9 @@ class BatchCost:
             return math.inf
         if self.is_known:
             return _GAIN * self.fixed_s / slope_s
-        cannot_shrink = self._last == self._previous
-        return max(_TRIAL_S / slope_s, self._last * (2 if cannot_shrink else 0.5))
+        # Two runs alike: what waits, or a request that cannot be cut, forbids one of the directions.
+        grows = self._last == self._previous and self._is_odd
+        return max(_TRIAL_S / slope_s, self._last * (2 if grows else 0.5))
 
     def spare_work(self) -> float | None:
         """How much padding one more request in a batch may bring; None while that is not known.

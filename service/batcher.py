@@ -15,6 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from models.manifest import Manifest
 from service.assembly import Assembly
@@ -25,13 +26,22 @@ from service.execution import Execution, Run, Submit, as_submit
 from service.group import Shares
 from service.metrics import ModelMeters
 from service.ticket import Arrays, Parts, Ticket
+from service.workers.base import ModelKey, Submits, WorkerPool
 
-__all__ = ["BatchLimits", "Batcher", "limits_of"]
+__all__ = ["BatchLimits", "Batcher", "batcher_over", "limits_of"]
 
 _log = logging.getLogger("slipway.batcher")
 
 _SWEEP_S = 0.1
 _UNSHARED = Shares()
+
+
+def batcher_over(
+    pool: WorkerPool, key: ModelKey, manifest: Manifest, limits: BatchLimits, meters: ModelMeters
+) -> "Batcher":
+    """The batcher of a model that `pool` hosts."""
+    submit = partial(pool.submit, key) if isinstance(pool, Submits) else None
+    return Batcher(partial(pool.run, key), manifest, limits, meters, submit=submit)
 
 
 class Batcher:

@@ -8,13 +8,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
-from functools import partial
 
 from models.bundle import Bundle
 from models.catalog import Listing, scan
 from models.errors import SlipwayError
 from models.manifest import Batching
-from service.batcher import Batcher, limits_of
+from service.batcher import batcher_over, limits_of
 from service.errors import StartError
 from service.meters import SessionInfo
 from service.metrics import Metrics
@@ -111,8 +110,8 @@ class Loader:
         if model.manifest.runner == "batch":
             batching = with_overrides(model.manifest.batching, self._settings)
             limits = limits_of(batching, self._pool.size)
-            run = partial(self._pool.run, key)
-            batcher = model.batcher = Batcher(run, model.manifest, limits, meters)
+            batcher = batcher_over(self._pool, key, model.manifest, limits, meters)
+            model.batcher = batcher
             meters.pending = lambda: batcher.pending_rows
         meters.is_ready = lambda: model.is_ready
         meters.load_s = time.perf_counter() - began

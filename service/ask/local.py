@@ -3,12 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
 
 from models.bundle import Bundle
 from service.ask.question import Question
 from service.ask.reply import Reply
-from service.batcher import Batcher, limits_of
+from service.batcher import batcher_over, limits_of
 from service.metrics import ModelMeters
 from service.pipeline import Ask, predict
 from service.registry import ServedModel
@@ -42,9 +41,8 @@ async def _ask(bundle: Bundle, read: ReadQuestion) -> Reply:
             bundle, pool, ModelMeters(bundle.name, bundle.version), task, state="ready"
         )
         if bundle.manifest.runner == "batch":
-            run = partial(pool.run, model.key)
             limits = limits_of(bundle.manifest.batching, pool.size)
-            model.batcher = Batcher(run, bundle.manifest, limits, model.meters)
+            model.batcher = batcher_over(pool, model.key, bundle.manifest, limits, model.meters)
         began = time.perf_counter()
         prediction = await predict(model, [Ask(instance, options)])
         took_ms = (time.perf_counter() - began) * 1e3

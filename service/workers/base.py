@@ -3,9 +3,9 @@
 Arrays carry their batch axis here. An implementation never blocks the event loop.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -76,3 +76,13 @@ class WorkerPool(Protocol):
         self, key: ModelKey, request: "GenerationRequest"
     ) -> "AsyncIterator[GenerationEvent]":
         """Events until one carries a finish reason; closing the iterator cancels the work."""
+
+
+@runtime_checkable
+class Submits(Protocol):
+    """A pool that also takes a callback instead of being awaited, which saves a task per batch."""
+
+    def submit(
+        self, key: ModelKey, inputs: Arrays, on_result: Callable[[RunResult | Exception], None]
+    ) -> object:
+        """As `run`; the outcome is given once, in the loop's thread, perhaps before this returns."""

@@ -1,109 +1,128 @@
-"""Open Inference Protocol V2, JSON form: an infer request's bytes → arrays, outputs → a response's bytes.
+"""Open Inference Protocol V2: an infer request's bytes → arrays, outputs → a response's bytes.
 
 One codec per model version, built when it is loaded. Everything is checked before any array is made:
-names, types, ranks, sizes, and that data has as many values as its shape says.
+names, types, ranks, sizes, and that data has as many values as its shape says. Three forms come in:
+JSON alone; JSON with tensors in binary form behind it; and a raw body, which is one input's bytes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import orjson
 
-from models.datatypes import BY_ONNX, BY_V2, TypeInfo
+from models.bundle import Bundle
+from models.datatypes import BY_ONNX, BY_V2, DataType, TypeInfo
 from models.errors import InputError
 from models.manifest import Manifest, TensorSpec
 from service.errors import BadJson, BadRequest
+from service.protocol import binary, parameters
+from service.protocol.classification import Labels, classify, labels_of
+from service.protocol.messages import Encoded, InferRequest, WantedOutput
+from service.protocol.shapes import checked_shape, is_single_element, raw_shape
 from service.protocol.values import BINARY_ONLY, from_json, to_json
+from service.strict_json import check_depth, check_keys
 
-_MOST_OUTPUTS = 1024
-_LARGEST_SIZE = 2**40  # of one axis; data must have as many values anyway
+__all__ = ["Encoded", "InferRequest", "V2Codec", "WantedOutput"]
 
-
-@dataclass(frozen=True, slots=True)
-class InferRequest:
-    """`rows`: size of the batch axis. `timeout_s`: the caller's own limit, from `parameters.timeout`."""
-
-    inputs: dict[str, np.ndarray]
-    rows: int
-    outputs: tuple[str, ...]
-    ident: str | None = None
-    timeout_s: float | None = None
+Arrays = Mapping[str, np.ndarray]
 
 
 class V2Codec:
-    """Reads and writes one model version's infer messages."""
+    """Reads and writes one model version's infer messages. `labels`: for the classification extension."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._name = manifest.name
-        self._version = str(manifest.version)
+    def __init__(self, manifest: Manifest, labels: Labels | None = None) -> None:
+        self._labels = labels or {}
         self._inputs = {spec.name: (spec, BY_ONNX[spec.dtype.value]) for spec in manifest.inputs}
-        self._outputs = {s.name: BY_ONNX[s.dtype.value].v2 for s in manifest.outputs}
-        self._binary_only = [s.name for s in manifest.outputs if s.dtype in BINARY_ONLY]
+        self._outputs = {
+            spec.name: (spec, BY_ONNX[spec.dtype.value].v2) for spec in manifest.outputs
+        }
+        self._wanted = parameters.Outputs(manifest.outputs)
+        self._lead = {"model_name": manifest.name, "model_version": str(manifest.version)}
 
-    def decode(self, body: bytes) -> InferRequest:
-        """Raises BadJson, BadRequest, or InputError naming the input."""
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise BadJson(f"the body is not JSON: {error}") from error
-        if not isinstance(document, dict):
-            raise BadRequest('the body must be an object: {"inputs": […]}')
-        may_hold_bools = b"true" in body or b"false" in body
-        inputs, rows = self._read_inputs(document.get("inputs"), may_hold_bools)
+    @classmethod
+    def of(cls, bundle: Bundle) -> "V2Codec":
+        """With the bundle's labels. Raises IntegrityError."""
+        return cls(bundle.manifest, labels_of(bundle))
+
+    def decode(self, body: bytes, header_bytes: int | None = None) -> InferRequest:
+        """`header_bytes`: length of the JSON that leads the body; None: it is all JSON; 0: it is one
+        input's bytes and nothing else. Raises BadJson, BadRequest, or InputError naming the input."""
+        if header_bytes == 0:
+            return self._decode_raw(body)
+        header = body if header_bytes is None else self._header(body, header_bytes)
+        document = _parse(header)
+        may_hold_bools = b"true" in header or b"false" in header
+        tensors = document.get("inputs")
+        if not isinstance(tensors, list) or not tensors:
+            raise BadRequest("inputs must be a list with at least one tensor")
+        inputs, rows = self._read_inputs(tensors, body, len(header), may_hold_bools)
+        given = parameters.read_parameters(document.get("parameters"))
         return InferRequest(
             inputs,
             rows,
-            self._wanted(document.get("outputs")),
-            _ident(document.get("id")),
-            _timeout_s(document.get("parameters")),
+            self._wanted.read(document.get("outputs"), given.is_binary),
+            parameters.read_ident(document.get("id")),
+            given.timeout_s,
+            given.priority,
         )
 
-    def encode(self, outputs: Mapping[str, np.ndarray], request: InferRequest) -> bytes:
+    def encode(self, outputs: Arrays, request: InferRequest) -> Encoded:
         """The requested outputs, in the order they were asked for."""
-        answer: dict[str, object] = {"model_name": self._name, "model_version": self._version}
+        answer: dict[str, object] = dict(self._lead)
         if request.ident is not None:
             answer["id"] = request.ident
+        tails: list[bytes | memoryview] = []
         answer["outputs"] = [
-            {
-                "name": name,
-                "shape": outputs[name].shape,
-                "datatype": self._outputs[name],
-                "data": to_json(outputs[name]),
-            }
-            for name in request.outputs
+            self._describe(wanted, outputs[wanted.name], tails) for wanted in request.outputs
         ]
-        return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        header = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        return Encoded(b"".join((header, *tails)), len(header)) if tails else Encoded(header)
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def _header(self, body: bytes, header_bytes: int) -> bytes:
+        if not 0 < header_bytes <= len(body):
+            raise BadRequest(
+                f"inference-header-content-length is {header_bytes}, but the body has {len(body)} bytes"
+            )
+        return body[:header_bytes]
 
     def _read_inputs(
-        self, tensors: object, may_hold_bools: bool
+        self, tensors: list[object], body: bytes, tail: int, may_hold_bools: bool
     ) -> tuple[dict[str, np.ndarray], int]:
-        if not isinstance(tensors, list) or not tensors:
-            raise BadRequest("inputs must be a list with at least one tensor")
+        """`tail`: where the binary tensors begin; they lie there in the order of the list."""
         found: dict[str, np.ndarray] = {}
         axes: dict[str, int] = {}
         rows = 1
         for tensor in tensors:
+            if not isinstance(tensor, dict):
+                raise BadRequest("every input must be an object with name, shape and datatype")
             spec, info = self._spec_of(tensor, found)
-            shape = _shape(spec, tensor.get("shape"), axes)
+            shape = checked_shape(spec, tensor.get("shape"), axes)
             if spec.batch_axis is not None:
                 rows = shape[spec.batch_axis]
+            size = parameters.binary_size(tensor, spec.name) if "parameters" in tensor else None
+            if size is not None:
+                _check_binary(spec.name, tensor, size, len(body) - tail)
+                found[spec.name] = binary.from_bytes(spec.name, info, shape, body, tail, size)
+                tail += size
+                continue
             if "data" not in tensor:
                 raise InputError(f"input {spec.name!r}: data is missing")
+            if spec.dtype in BINARY_ONLY:
+                raise InputError(
+                    f"input {spec.name!r}: {info.v2} travels in binary form only, not in JSON"
+                )
             found[spec.name] = from_json(
                 spec.name, info, shape, tensor["data"], may_hold_bools=may_hold_bools
             )
-        if len(found) != len(self._inputs):
-            missing = sorted(set(self._inputs) - set(found))
-            raise InputError(f"input {missing[0]!r} is missing")
+        if tail != len(body):
+            raise BadRequest(f"{len(body) - tail} bytes follow the last binary tensor")
+        self._require_all(found)
         return found, rows
 
-    def _spec_of(
-        self, tensor: object, found: Mapping[str, np.ndarray]
-    ) -> tuple[TensorSpec, TypeInfo]:
+    def _spec_of(self, tensor: Mapping[str, object], found: Arrays) -> tuple[TensorSpec, TypeInfo]:
         """The tensor's entry in the manifest; its name and datatype are right then."""
-        if not isinstance(tensor, dict):
-            raise BadRequest("every input must be an object with name, shape, datatype and data")
         name, datatype = tensor.get("name"), tensor.get("datatype")
         entry = self._inputs.get(name) if isinstance(name, str) else None
         if entry is None:
@@ -116,62 +135,74 @@ class V2Codec:
             known_type = isinstance(datatype, str) and datatype in BY_V2
             what = f"is {info.v2}, not {datatype}" if known_type else "has an unknown datatype"
             raise InputError(f"input {name!r} {what}; send datatype {info.v2}")
-        if spec.dtype in BINARY_ONLY:
-            raise InputError(f"input {name!r}: {info.v2} travels in binary form only, not in JSON")
         return spec, info
 
-    def _wanted(self, outputs: object) -> tuple[str, ...]:
-        names = self._names_of(outputs) if outputs else tuple(self._outputs)
-        for name in self._binary_only:
-            if name in names:
-                raise BadRequest(f"output {name!r} is {self._outputs[name]}: binary form only")
-        return names
+    def _require_all(self, found: Arrays) -> None:
+        if len(found) != len(self._inputs):
+            missing = [name for name in self._inputs if name not in found]
+            raise InputError(f"input {missing[0]!r} is missing")
 
-    def _names_of(self, outputs: object) -> tuple[str, ...]:
-        if not isinstance(outputs, list) or len(outputs) > _MOST_OUTPUTS:
-            raise BadRequest(f"outputs must be a list of at most {_MOST_OUTPUTS} objects")
-        names: list[str] = []
-        for output in outputs:
-            name = output.get("name") if isinstance(output, dict) else None
-            if not isinstance(name, str) or name not in self._outputs:
-                known = ", ".join(self._outputs)
-                raise BadRequest(f"output {str(name)[:64]!r} is unknown; the model gives: {known}")
-            if name in names:
-                raise BadRequest(f"output {name!r} is asked for twice")
-            names.append(name)
-        return tuple(names)
-
-
-def _shape(spec: TensorSpec, shape: object, axes: dict[str, int]) -> list[int]:
-    """The shape, once it fits the manifest. `axes` collects what each named axis is in this request."""
-    if not isinstance(shape, list) or len(shape) != len(spec.shape):
-        raise InputError(f"input {spec.name!r}: shape must be a list of {len(spec.shape)} integers")
-    for size, axis in zip(shape, spec.shape, strict=True):
-        if type(size) is not int or not 0 < size <= _LARGEST_SIZE:
-            raise InputError(f"input {spec.name!r}: shape must hold positive integers")
-        wanted = axis if isinstance(axis, int) else axes.setdefault(axis, size)
-        if size != wanted:
-            raise InputError(
-                f"input {spec.name!r}: axis {axis!r} is {size} in shape {shape}, expected {wanted}"
+    def _decode_raw(self, body: bytes) -> InferRequest:
+        if len(self._inputs) != 1:
+            raise BadRequest(
+                f"a raw body is one input, but the model takes {len(self._inputs)}; send the JSON "
+                "header too"
             )
-    return shape
+        ((name, (spec, info)),) = self._inputs.items()
+        if info.onnx is not DataType.STRING:
+            shape = raw_shape(spec, info, len(body))
+            array = binary.from_bytes(name, info, shape, body, 0, len(body))
+        elif is_single_element(spec):  # the body is the string itself, without a length
+            array = np.full([1] * len(spec.shape), binary.text(name, body), object)
+        else:
+            raise BadRequest(f"a raw body is one string, input {name!r} is of another shape")
+        return InferRequest({name: array}, 1, self._wanted.all_binary)
+
+    # -- responses --------------------------------------------------------------------------------
+
+    def _describe(
+        self, wanted: WantedOutput, array: np.ndarray, tails: list[bytes | memoryview]
+    ) -> dict[str, object]:
+        """The output's entry in the JSON; its bytes join `tails` when they are wanted apart."""
+        spec, datatype = self._outputs[wanted.name]
+        if wanted.classification:
+            labels = self._labels.get(wanted.name, ())
+            array = classify(array, spec, wanted.classification, labels)
+            datatype = "BYTES"
+        entry = {"name": wanted.name, "shape": array.shape, "datatype": datatype}
+        if wanted.is_binary:
+            data = binary.to_bytes(array)
+            tails.append(data)
+            return {**entry, "parameters": {"binary_data_size": len(data)}}
+        return {**entry, "data": to_json(array)}
 
 
-def _ident(value: object) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise BadRequest("id must be a string")
-    return value
+def _check_binary(name: str, tensor: Mapping[str, object], size: int, left: int) -> None:
+    if "data" in tensor:
+        raise InputError(f"input {name!r} has both data and binary_data_size")
+    if size > left:
+        raise BadRequest(f"input {name!r}: binary_data_size is {size}, but {left} bytes are left")
 
 
-def _timeout_s(parameters: object) -> float | None:
-    """`parameters.timeout` counts microseconds, as in Triton's schedule policy."""
-    if parameters is None:
-        return None
-    if not isinstance(parameters, dict):
-        raise BadRequest("parameters must be an object")
-    timeout = parameters.get("timeout")
-    if timeout is None:
-        return None
-    if type(timeout) is not int or timeout < 0:
-        raise BadRequest("parameters.timeout must be a whole number of microseconds")
-    return timeout / 1e6 if timeout else None
+def _parse(header: bytes) -> dict[str, object]:
+    """Raises BadJson, BadRequest."""
+    check_depth(header)
+    try:
+        document = orjson.loads(header)
+    except orjson.JSONDecodeError as error:
+        raise BadJson(f"the body is not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise BadRequest('the body must be an object: {"inputs": […]}')
+    # Each member is a colon. When those at the usual places account for all of them, no key is there
+    # twice, and the full count, which looks at every value, can be left out.
+    if header.count(b":") != _usual_members(document):
+        check_keys(header, document)
+    return document
+
+
+def _usual_members(document: dict[str, object]) -> int:
+    count = len(document)
+    tensors = document.get("inputs")
+    if isinstance(tensors, list):
+        count += sum([len(tensor) for tensor in tensors if isinstance(tensor, dict)])
+    return count

@@ -17,10 +17,10 @@ from models.errors import InputError
 _FORMATS = {
     DataType.INT8: "b", DataType.UINT8: "B", DataType.INT16: "h", DataType.UINT16: "H",
     DataType.INT32: "i", DataType.UINT32: "I", DataType.INT64: "q", DataType.UINT64: "Q",
-    DataType.FLOAT: "f", DataType.DOUBLE: "d",
+    DataType.FLOAT16: "e", DataType.FLOAT: "f", DataType.DOUBLE: "d",
 }  # fmt: skip
-BINARY_ONLY = frozenset({DataType.FLOAT16, DataType.BFLOAT16})
-"""Not portable in JSON: clients disagree about how to write them."""
+BINARY_ONLY = frozenset({DataType.BFLOAT16})
+"""No parser writes them: numpy has no such type."""
 
 
 def from_json(

@@ -32,6 +32,7 @@ def body(**changes: Any) -> bytes:
 EXAMPLES: dict[str, list[Any]] = {
     "BOOL": [True, False],
     "BYTES": ["", "grüße\n"],
+    "FP16": [0.5, -3],
     "FP32": [0.5, -3],
     "FP64": [1e300, 2],
 }
@@ -45,7 +46,7 @@ def test_every_datatype_goes_there_and_back(info: Any) -> None:
     request = it.decode(body(datatype=info.v2, data=values))
     assert request.inputs["x"].dtype == info.numpy
     assert request.inputs["x"].tolist() == [values]
-    answer = orjson.loads(it.encode({"y": request.inputs["x"]}, request))
+    answer = orjson.loads(it.encode({"y": request.inputs["x"]}, request).body)
     assert answer == {
         "model_name": "m",
         "model_version": "1",
@@ -74,7 +75,7 @@ def test_the_id_is_echoed_and_only_wanted_outputs_are_sent() -> None:
     document = orjson.loads(body()) | {"id": "a-1", "outputs": [{"name": "z"}]}
     request = it.decode(orjson.dumps(document))
     both = {"y": np.zeros((1, 2), np.float32), "z": np.ones((1, 2), np.float32)}
-    answer = orjson.loads(it.encode(both, request))
+    answer = orjson.loads(it.encode(both, request).body)
     assert answer["id"] == "a-1"
     assert [output["name"] for output in answer["outputs"]] == ["z"]
 
@@ -83,7 +84,7 @@ def test_a_non_contiguous_output_is_written_in_row_major_order() -> None:
     it = codec()
     request = it.decode(body())
     turned = np.array([[1.0, 3.0], [2.0, 4.0]], np.float32).T
-    assert orjson.loads(it.encode({"y": turned}, request))["outputs"][0]["data"] == [1, 2, 3, 4]
+    assert orjson.loads(it.encode({"y": turned}, request).body)["outputs"][0]["data"] == [1, 2, 3, 4]
 
 
 def test_the_callers_timeout_is_in_microseconds() -> None:
@@ -153,7 +154,7 @@ def test_a_value_outside_its_datatype_is_refused_not_cast(datatype: str, value: 
 
 
 @pytest.mark.parametrize("dtype", sorted(BINARY_ONLY))
-def test_half_precision_is_refused_in_json_in_both_directions(dtype: DataType) -> None:
+def test_bfloat16_is_refused_in_json_in_both_directions(dtype: DataType) -> None:
     with pytest.raises(InputError, match="binary"):
         codec(dtype).decode(body(datatype=BY_ONNX[dtype.value].v2))
     shape = ("batch", 2)
@@ -218,4 +219,4 @@ def test_inputs_must_be_complete_unrepeated_and_agree_on_named_axes() -> None:
 def test_non_finite_answers_become_null() -> None:
     it = codec()
     answer = it.encode({"y": np.array([[np.nan, np.inf]], np.float32)}, it.decode(body()))
-    assert orjson.loads(answer)["outputs"][0]["data"] == [None, None]
+    assert orjson.loads(answer.body)["outputs"][0]["data"] == [None, None]

@@ -113,7 +113,14 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     def count(reason: str) -> None:
         metrics.worker_restarts[reason] += 1
 
-    return ProcessPool(workers, options, hang_timeout_s=settings.hang_timeout_s, on_restart=count)
+    return ProcessPool(
+        workers,
+        options,
+        hang_timeout_s=settings.hang_timeout_s,
+        load_timeout_s=settings.load_timeout_s,
+        load_memory_bytes=settings.load_memory_bytes,
+        on_restart=count,
+    )
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -101,6 +101,20 @@ class Settings(BaseSettings):
         description="a worker that computes one batch for longer is killed and replaced; choose more "
         "than the slowest honest batch takes",
     )
+    load_timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="opening a model and its golden exam may take this long; past it the version is "
+        "refused. Choose more for graphs of many gigabytes",
+    )
+    load_memory_bytes: int = Field(
+        default=0,
+        ge=0,
+        le=1 << 42,
+        description="memory that a model may take while it is examined, before it may serve; 0 derives "
+        "it from the bundle's size (four times that and 1 GiB), which stops graphs that explode",
+    )
     keep_alive_s: int = Field(
         default=65, ge=1, le=3600, description="idle connections are closed after this long"
     )

@@ -28,6 +28,24 @@ class ProviderMissing(BundleError):
     reason = "provider_missing"
 
 
+class LoadTimeout(BundleError):
+    """Opening the graph or its exam took longer than it may."""
+
+    reason = "timeout"
+
+
+class LoadOutOfMemory(BundleError):
+    """Opening the graph or its exam wanted more memory than its size explains."""
+
+    reason = "oom"
+
+
+class LoadCrashed(BundleError):
+    """Opening the graph or its exam ended the process that tried."""
+
+    reason = "crash"
+
+
 @dataclass(frozen=True)
 class SessionOptions:
     threads: int = 1

@@ -64,6 +64,12 @@ class WorkerPool(Protocol):
 
     async def close(self) -> None: ...
 
+    async def examine(self, bundle: Bundle) -> LoadReport:
+        """Open and examine away from what serves, within limits of time and memory; keeps nothing.
+
+        Raises BundleError, among them LoadTimeout, LoadOutOfMemory and LoadCrashed.
+        """
+
     async def load(self, bundle: Bundle) -> LoadReport:
         """Load on the workers and replay the golden exam there. Raises BundleError (ExamFailed …)."""
 

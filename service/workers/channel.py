@@ -33,6 +33,7 @@ class Op(IntEnum):
     GENERATE = 4
     CANCEL = 5
     ATTACH = 6
+    EXAMINE = 7
     DONE = 17
     RESULT = 18
     FAILED = 19

@@ -4,7 +4,7 @@ import orjson
 
 from models.errors import BundleError, ExamFailed, IntegrityError, ManifestInvalid, SlipwayError
 from service.errors import InferenceFailed, InputRefused, NotReady, RunTooLong
-from service.runtimes.base import GraphRefused, ProviderMissing
+from service.runtimes.base import GraphRefused, LoadOutOfMemory, ProviderMissing
 
 _KINDS: dict[str, type[SlipwayError]] = {
     kind.reason: kind
@@ -15,6 +15,7 @@ _KINDS: dict[str, type[SlipwayError]] = {
         ExamFailed,
         GraphRefused,
         IntegrityError,
+        LoadOutOfMemory,
         ManifestInvalid,
         ProviderMissing,
         RunTooLong,

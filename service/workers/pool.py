@@ -23,6 +23,7 @@ from service.workers.child import Child
 from service.workers.connection import Connection, Job
 from service.workers.crashes import CrashLedger
 from service.workers.dispatch import Dispatcher, OnResult
+from service.workers.examination import Examiner
 from service.workers.hosted import Hosted
 from service.workers.supervisor import Supervisor
 
@@ -55,12 +56,14 @@ class ProcessPool:
         *,
         hang_timeout_s: float = 60.0,
         load_timeout_s: float = 60.0,
+        load_memory_bytes: int = 0,
         on_restart: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._load_timeout_s = load_timeout_s
         self._models: dict[ModelKey, _Placed] = {}
         self._handles = count(1)
         self._crashes = CrashLedger(lambda: asyncio.get_running_loop().time())
+        self._examiner = Examiner(options, timeout_s=load_timeout_s, memory_bytes=load_memory_bytes)
         self._dispatcher = Dispatcher(self._ended)
         self._supervisor = Supervisor(
             workers,
@@ -86,8 +89,13 @@ class ProcessPool:
         self._supervisor.start()
 
     async def close(self) -> None:
+        await self._examiner.close()
         await self._supervisor.close()
         self._dispatcher.close(WorkerLost("the server is ending"))
+
+    async def examine(self, bundle: Bundle) -> LoadReport:
+        """Open it and replay its exam where nobody else can be hurt. Raises BundleError."""
+        return await self._examiner.examine(bundle)
 
     async def load(self, bundle: Bundle) -> LoadReport:
         model = self._describe(bundle)

@@ -14,16 +14,18 @@ import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-from models.bundle import open_bundle
+from models.bundle import Bundle, open_bundle
 from models.datatypes import BY_ONNX, TypeInfo
 from models.errors import IntegrityError, SlipwayError
 from service.errors import NotReady
 from service.workers import failures
 from service.workers.channel import INFER_SECONDS, Channel, Message, Op, Partial
 from service.workers.host import ModelHost
+from service.workers.limits import limited
 from service.workers.pulse import BATCH_LANE, LOAD_LANE, Pulse
 from service.workers.tensors import read_tensors, write_tensors
 from service.workers.wiring import ArenaPair, arenas_of
@@ -110,6 +112,8 @@ class Worker:
             self._later(peer, message, self._load)
         elif message.op == Op.UNLOAD:
             self._later(peer, message, self._unload)
+        elif message.op == Op.EXAMINE:
+            self._later(peer, message, self._examine)
         elif message.op == Op.ATTACH:
             self._attach(peer, message)
 
@@ -181,15 +185,20 @@ class Worker:
                 return  # the owner has gone; the main loop sees it too
 
     def _load(self, peer: Peer, message: Message) -> None:
-        order = orjson.loads(message.body)
-        bundle = open_bundle(Path(order["path"]), verify=False)
-        if bundle.manifest.created_at != order["created_at"]:
-            raise IntegrityError(f"{bundle.name}/{bundle.version} was replaced while it was loaded")
+        bundle, _ = _ordered(message)
         # First, because a front end may ask the moment that the model is there.
         self._output_types[message.model] = [
             BY_ONNX[spec.dtype.value] for spec in bundle.manifest.outputs
         ]
         report = self._host.load(message.model, bundle)
+        peer.channel.send(Op.DONE, ident=message.ident, body=orjson.dumps(report))
+
+    def _examine(self, peer: Peer, message: Message) -> None:
+        """Load and forget, within the memory and time that the order allows."""
+        bundle, order = _ordered(message)
+        with limited(order["memory_bytes"], order["cpu_s"], f"{bundle.name}/{bundle.version}"):
+            report = self._host.load(message.model, bundle)
+        self._host.unload(message.model)
         peer.channel.send(Op.DONE, ident=message.ident, body=orjson.dumps(report))
 
     def _unload(self, peer: Peer, message: Message) -> None:
@@ -216,6 +225,15 @@ class Worker:
         self._poll.unregister(descriptor)
         del self._peers[descriptor]
         peer.close()
+
+
+def _ordered(message: Message) -> tuple[Bundle, dict[str, Any]]:
+    """The bundle that the front end means. Raises BundleError when it is not there any more."""
+    order = orjson.loads(message.body)
+    bundle = open_bundle(Path(order["path"]), verify=False)
+    if bundle.manifest.created_at != order["created_at"]:
+        raise IntegrityError(f"{bundle.name}/{bundle.version} was replaced while it was loaded")
+    return bundle, order
 
 
 def _own_ident(peer: Peer, message: Message) -> int:

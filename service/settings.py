@@ -36,6 +36,13 @@ class Settings(BaseSettings):
         description="inference workers; 0 takes one per usable core, at most 4. More workers run more "
         "batches at once, each with fewer threads",
     )
+    frontends: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="processes that speak HTTP on the one port and share the workers; more than one when "
+        "a single event loop is the limit (many small requests, cores to spare)",
+    )
     threads: int = Field(
         default=0,
         ge=0,

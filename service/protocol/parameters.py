@@ -49,8 +49,6 @@ def read_parameters(value: object) -> Parameters:
             )
         if name.startswith("triton_"):
             raise BadRequest(f"parameters.{name[:64]}: names that start with triton_ are reserved")
-        if not isinstance(content, str | int | float):  # bool is an int
-            raise BadRequest(f"parameters.{name[:64]} must be a string, a number or a boolean")
     timeout_us = _whole(given.get("timeout", 0), "parameters.timeout", _LONGEST_TIMEOUT_US)
     return Parameters(
         timeout_us / 1e6 if timeout_us else None,
@@ -117,6 +115,9 @@ class Outputs:
 def members(value: object, where: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise BadRequest(f"{where} must be an object")
+    for name, content in value.items():
+        if not isinstance(content, str | int | float):  # bool is an int
+            raise BadRequest(f"{where}: {name[:64]!r} must be a string, a number or a boolean")
     return value
 
 

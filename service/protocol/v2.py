@@ -5,7 +5,8 @@ names, types, ranks, sizes, and that data has as many values as its shape says. 
 JSON alone; JSON with tensors in binary form behind it; and a raw body, which is one input's bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 
 import numpy as np
 import orjson
@@ -28,10 +29,11 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class V2Codec:
-    """Reads and writes one model version's infer messages. `labels`: for the classification extension."""
+    """Reads and writes one model version's infer messages. `labels`: for the classification extension,
+    asked for when somebody wants it."""
 
-    def __init__(self, manifest: Manifest, labels: Labels | None = None) -> None:
-        self._labels = labels or {}
+    def __init__(self, manifest: Manifest, labels: Callable[[], Labels] = dict) -> None:
+        self._read_labels = labels
         self._inputs = {spec.name: (spec, BY_ONNX[spec.dtype.value]) for spec in manifest.inputs}
         self._outputs = {
             spec.name: (spec, BY_ONNX[spec.dtype.value].v2) for spec in manifest.outputs
@@ -41,8 +43,8 @@ class V2Codec:
 
     @classmethod
     def of(cls, bundle: Bundle) -> "V2Codec":
-        """With the bundle's labels. Raises IntegrityError."""
-        return cls(bundle.manifest, labels_of(bundle))
+        """With the bundle's labels."""
+        return cls(bundle.manifest, partial(labels_of, bundle))
 
     def decode(self, body: bytes, header_bytes: int | None = None) -> InferRequest:
         """`header_bytes`: length of the JSON that leads the body; None: it is all JSON; 0: it is one
@@ -69,7 +71,8 @@ class V2Codec:
         )
 
     def encode(self, outputs: Arrays, request: InferRequest) -> Encoded:
-        """The requested outputs, in the order they were asked for."""
+        """The requested outputs, in the order they were asked for. Raises IntegrityError when labels are
+        wanted and their file is broken."""
         answer: dict[str, object] = dict(self._lead)
         if request.ident is not None:
             answer["id"] = request.ident
@@ -161,6 +164,10 @@ class V2Codec:
         return InferRequest({name: array}, 1, self._wanted.all_binary)
 
     # -- responses --------------------------------------------------------------------------------
+
+    @cached_property
+    def _labels(self) -> Labels:
+        return self._read_labels()
 
     def _describe(
         self, wanted: WantedOutput, array: np.ndarray, tails: list[bytes | memoryview]

@@ -4,8 +4,16 @@ from collections.abc import Sequence
 
 from models.datatypes import BY_ONNX
 from models.manifest import Manifest, TensorSpec
+from service.protocol.shapes import as_sizes
 
-EXTENSIONS: tuple[str, ...] = ()
+EXTENSIONS: tuple[str, ...] = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+)
 """Names of Triton's extensions that are fully there; clients decide by this list, so it never boasts."""
 
 PLATFORM = "onnx_onnxv1"
@@ -30,5 +38,5 @@ def _tensor(spec: TensorSpec) -> dict[str, object]:
     return {
         "name": spec.name,
         "datatype": BY_ONNX[spec.dtype.value].v2,
-        "shape": [axis if isinstance(axis, int) else -1 for axis in spec.shape],
+        "shape": as_sizes(spec.shape),
     }

@@ -13,6 +13,8 @@ _MODULES: tuple[str, ...] = (
     "images",
     "models",
     "infer",
+    "repository",
+    "statistics",  # ahead of metadata, whose /v2/models/{name} would take /v2/models/stats
     "metadata",
     "health",
     "root",

@@ -1,10 +1,11 @@
-"""V2 metadata: the server, its models, their versions, and the index of what the repository holds."""
+"""V2 metadata: the server, its models, their versions, what they take and how they are run."""
 
 from fastapi import APIRouter, Request
 
 from models.naming import is_version
 from service.app_info import version
 from service.errors import UnknownModel
+from service.protocol import v2_config
 from service.protocol.v2_metadata import model_metadata, server_metadata
 from service.registry import ModelRegistry, ServedModel
 from service.responses import Json
@@ -46,20 +47,16 @@ async def version_ready(request: Request, name: str, version: str) -> Json:
     return _readiness(find(request, name, version))
 
 
-@router.post(
-    "/repository/index", summary="Every version in the repository and why it is not served"
-)
-async def index(request: Request) -> Json:
-    entries = [
-        {
-            "name": entry.name,
-            "version": str(entry.version),
-            "state": entry.state,
-            "reason": entry.reason,
-        }
-        for entry in _registry(request).index()
-    ]
-    return Json(entries)
+@router.get("/models/{name}/config", summary="Configuration of a model")
+async def model_config(request: Request, name: str) -> Json:
+    """In the shape of Triton's model configuration, with the batching that is in force."""
+    return _config(request, find(request, name, None))
+
+
+@router.get("/models/{name}/versions/{version}/config", summary="Configuration of one version")
+async def version_config(request: Request, name: str, version: str) -> Json:
+    """As for the model, whichever version it is."""
+    return _config(request, find(request, name, version))
 
 
 def find(request: Request, name: str, version: str | None) -> ServedModel:
@@ -78,6 +75,13 @@ def find(request: Request, name: str, version: str | None) -> ServedModel:
 def _metadata(request: Request, found: ServedModel) -> Json:
     versions = _registry(request).versions(found.key.name)
     return Json(model_metadata(found.manifest, versions))
+
+
+def _config(request: Request, found: ServedModel) -> Json:
+    limits = None if found.batcher is None else found.batcher.limits
+    provider = "" if found.report is None else found.report.provider
+    versions = _registry(request).versions(found.key.name)
+    return Json(v2_config.model_config(found.manifest, limits, provider, versions))
 
 
 def _readiness(found: ServedModel) -> Json:

@@ -100,7 +100,7 @@ class Service:
         self.metrics = Metrics({"version": "test"})
         self.pool = FakePool({b.name: b.manifest.task for b in bundles}, compute)
         self.bundles = bundles
-        self.app: FastAPI = create_app(self.registry, Settings(request_timeout_s=5.0))
+        self.app: FastAPI = create_app(self.registry, Settings(request_timeout_s=5.0), self.metrics)
         self.asgi = Observed(self.app, Observer(self.metrics), max_body_bytes=4 << 20)
         self.client: TestClient
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from service.ticket import Ticket
 
 _LEAST_WASTE = 0.2
-"""While a model's costs are not known, a fifth of padding is taken to be worth its company."""
+"""While a model's costs are not known, a ticket may bring a fifth of itself as padding."""
 
 
 class Shares(NamedTuple):
@@ -99,19 +99,25 @@ class Group:
     def _take_similar(
         self, first: Ticket, most_rows: int, most_tokens: int, shares: Shares
     ) -> list[Ticket]:
-        """The first in line and those nearest to it in length, as long as the padding is worth it."""
-        batch, rows, real, longest = [first], first.rows, first.work, first.lengths
+        """The first in line and those nearest to it in length, as long as the padding that each of them
+        brings is worth it."""
+        batch, rows, longest = [first], first.rows, first.lengths
+        padded = first.work
         most = min(shares.most_work, most_tokens or math.inf)
         for ticket in self._by_likeness(first):
             lengths = tuple(map(max, longest, ticket.lengths))
-            padded = float((rows + ticket.rows) * math.prod(lengths))
-            waste = padded - real - ticket.work
-            if rows + ticket.rows > most_rows or padded > most:
+            size = math.prod(lengths)
+            grown = float((rows + ticket.rows) * size)
+            if rows + ticket.rows > most_rows or grown > most:
                 continue
-            if waste > _worth(shares.spare_work, len(batch), padded):
+            spare = shares.spare_work
+            if spare is None:
+                spare = _LEAST_WASTE * ticket.rows * size
+            # Its own padding, and what it makes all the others longer by.
+            if grown - padded - ticket.work > spare:
                 continue
             batch.append(ticket)
-            rows, real, longest = rows + ticket.rows, real + ticket.work, lengths
+            rows, padded, longest = rows + ticket.rows, grown, lengths
             if rows == most_rows:
                 break
         taken = set(map(id, batch))
@@ -130,8 +136,3 @@ class Group:
                     pairs = zip(ticket.lengths, first.lengths, strict=True)
                     found.append((number, sum(abs(a - b) for a, b in pairs), len(found), ticket))
         return [ticket for *_, ticket in sorted(found, key=lambda entry: entry[:3])]
-
-
-def _worth(spare_work: float | None, joined: int, padded: float) -> float:
-    """How much padding a batch may hold when `joined` tickets beside the next have shared its run."""
-    return padded * _LEAST_WASTE if spare_work is None else joined * spare_work

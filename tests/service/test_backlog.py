@@ -261,13 +261,14 @@ def test_until_costs_are_known_a_fifth_of_padding_is_taken() -> None:
 def test_padding_is_worth_what_the_saved_run_costs() -> None:
     lengths = (10, 14, 40)
     assert texts(*lengths).all(shares=Shares(spare_work=5.0)) == ["10 14", "40"]
-    assert texts(*lengths).all(shares=Shares(spare_work=30.0)) == ["10 14 40"]
+    assert texts(*lengths).all(shares=Shares(spare_work=60.0)) == ["10 14 40"]
     assert texts(*lengths).all(shares=Shares(spare_work=0.0)) == ["10", "14", "40"]
 
 
 def test_the_first_in_line_is_always_served_and_the_most_similar_join_it() -> None:
     waiting = texts(50, 90, 52, 47, 51, 49)
     assert waiting.next(shares=Shares(spare_work=10.0)) == "50 51 49 52"
+    assert waiting.next(shares=Shares(spare_work=10.0)) == "90", "47 would bring 43 of padding"
 
 
 def test_padded_tokens_are_bounded() -> None:

@@ -40,7 +40,7 @@ def test_fixed_part_and_slope_are_told_apart() -> None:
         cost.record(tokens, 0.0013 + 0.000128 * tokens)
     assert cost.slope_s == pytest.approx(0.000128)
     assert cost.fixed_s == pytest.approx(0.0013 + 0.0002)
-    assert cost.spare_work() == pytest.approx(0.0015 / 0.000128 / 2)
+    assert cost.spare_work() == pytest.approx(0.0015 / 0.000128 / 4)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.1])

@@ -1,54 +1,150 @@
-"""The V2 infer endpoint itself: decode → batch → run → encode, from bytes to bytes.
+"""The V2 infer endpoint itself: headers and body → ticket, ticket → answer.
 
-Called by the fast lane on every request, and by the FastAPI route for whatever does not take that way.
+The fast lane calls the steps one by one, without a task or a future; the router calls `answer`, which is
+the same steps awaited. Nothing here knows sockets or ASGI.
 """
 
 import asyncio
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from models.errors import SlipwayError
+from service import encodings
 from service.errors import BadRequest, NotReady, UnsupportedMedia
-from service.protocol.v2 import V2Codec
+from service.offload import offload
+from service.protocol.v2 import InferRequest, V2Codec
 from service.registry import ServedModel
+from service.ticket import Arrays, Ticket
 
-# curl names a form when it is given nothing else; its body is the JSON all the same.
-_TYPES = {b"application/json", b"application/x-www-form-urlencoded", b""}
+# curl names a form when it is given nothing else, tritonclient names nothing; what counts is the body.
+_TYPES = {
+    b"application/json",
+    b"application/octet-stream",
+    b"application/x-www-form-urlencoded",
+    b"",
+}
+_JSON, _BINARY = b"application/json", b"application/octet-stream"
+_LENGTH = re.compile(rb"[0-9]{1,12}")
+_LONGEST_TIMEOUT_S = 1e6
 
 Headers = Mapping[bytes, bytes]
 
 
-class InferEndpoint:
-    """One model version's. Holds what can be prepared once."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the headers say. `header_bytes`: length of the JSON that leads a binary body, 0 for a raw
+    one, None for plain JSON. `encoding`: how the answer may be compressed."""
 
-    def __init__(self, model: ServedModel, default_timeout_s: float) -> None:
+    header_bytes: int | None
+    timeout_s: float | None
+    encoding: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`header_bytes` as in the request; `encoding` as it was done."""
+
+    body: bytes
+    header_bytes: int | None = None
+    encoding: bytes | None = None
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Without content-length."""
+        if self.header_bytes is None:
+            headers = [(b"content-type", _JSON)]
+        else:
+            headers = [
+                (b"content-type", _BINARY),
+                (b"inference-header-content-length", b"%d" % self.header_bytes),
+            ]
+        if self.encoding is not None:
+            headers += [(b"content-encoding", self.encoding), (b"vary", b"accept-encoding")]
+        return headers
+
+
+def read_headers(headers: Headers) -> Asked:
+    """Names in lower case. Raises UnsupportedMedia, BadRequest."""
+    kind, _, parameters = headers.get(b"content-type", b"").partition(b";")
+    kind = kind.strip().lower()
+    if kind not in _TYPES:
+        raise UnsupportedMedia(
+            f"content type {kind.decode('latin-1')[:64]!r} is not taken here; send application/json "
+            "or application/octet-stream"
+        )
+    charset = parameters.strip().lower().partition(b"charset=")[2].strip(b'"')
+    if charset not in (b"", b"utf-8", b"utf8", b"us-ascii"):
+        raise UnsupportedMedia("the JSON must be in UTF-8")
+    if encodings.encoding_of(headers) is not None:
+        raise UnsupportedMedia("the body is still compressed")  # undone before it comes here
+    accept = headers.get(b"accept-encoding")
+    return Asked(
+        _header_bytes(headers),
+        _timeout_s(headers),
+        None if accept is None else encodings.accepted(accept),
+    )
+
+
+class InferEndpoint:
+    """One model version's. Holds what can be prepared once. `compress_above_bytes` 0: never."""
+
+    def __init__(
+        self, model: ServedModel, default_timeout_s: float, compress_above_bytes: int = 0
+    ) -> None:
         self.model = model
         self.label = str(model.key)
-        self._codec = V2Codec(model.manifest)
+        self._codec = V2Codec.of(model.bundle)
         self._default_timeout_s = default_timeout_s
-        self._clock = time.monotonic
+        self._compress_above_bytes = compress_above_bytes
 
-    async def answer(self, headers: Headers, body: bytes) -> tuple[bytes, float, float]:
-        """(the response's body, seconds in the queue, seconds in the graph). Raises SlipwayErrors."""
-        arrived = self._clock()
+    def decode(self, asked: Asked, body: bytes) -> InferRequest:
+        """Raises BadJson, BadRequest, InputError."""
+        return self._codec.decode(body, asked.header_bytes)
+
+    def enqueue(
+        self,
+        asked: Asked,
+        request: InferRequest,
+        arrived: float,
+        on_done: Callable[[Ticket], None] | None = None,
+    ) -> Ticket:
+        """`arrived`: monotonic seconds. Raises what the batcher refuses with."""
         batcher = self.model.batcher
         if batcher is None:
             raise self._no_batcher()
-        _check_headers(headers)
-        request = self._codec.decode(body)
-        timeout_s = request.timeout_s or _header_timeout_s(headers)
-        ticket = batcher.enqueue(
+        timeout_s = request.timeout_s or asked.timeout_s
+        return batcher.enqueue(
             request.inputs,
             request.rows,
             deadline=arrived + (timeout_s or self._default_timeout_s),
             is_own_deadline=timeout_s is not None,
+            priority=request.priority,
+            on_done=on_done,
         )
+
+    def encode(self, outputs: Arrays, request: InferRequest) -> Answer:
+        encoded = self._codec.encode(outputs, request)
+        return Answer(encoded.body, encoded.header_bytes)
+
+    def is_worth_compressing(self, asked: Asked, answer: Answer) -> bool:
+        return asked.encoding is not None and 0 < self._compress_above_bytes < len(answer.body)
+
+    async def answer(self, headers: Headers, body: bytes) -> tuple[Answer, float, float]:
+        """(answer, seconds in the queue, seconds in the graph). Raises SlipwayErrors."""
+        arrived = time.monotonic()
+        asked = read_headers(headers)
+        request = self.decode(asked, body)
+        ticket = self.enqueue(asked, request, arrived)
         try:
             outputs = await ticket.future
         except asyncio.CancelledError:
             ticket.cancel()
             raise
-        return self._codec.encode(outputs, request), ticket.queue_s, ticket.infer_s
+        answer = self.encode(outputs, request)
+        if self.is_worth_compressing(asked, answer):
+            answer = await compressed(answer, asked)
+        return answer, ticket.queue_s, ticket.infer_s
 
     def _no_batcher(self) -> SlipwayError:
         if self.model.manifest.runner == "generation":
@@ -56,17 +152,23 @@ class InferEndpoint:
         return NotReady(f"model {self.model.key} is not ready")
 
 
-def _check_headers(headers: Headers) -> None:
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if kind not in _TYPES:
-        raise UnsupportedMedia(
-            f"content type {kind.decode('latin-1')[:64]!r} is not taken here; send application/json"
-        )
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise UnsupportedMedia("compressed bodies are not taken; send the plain bytes")
+async def compressed(answer: Answer, asked: Asked) -> Answer:
+    """The same answer, smaller; or as it is, where compressing it would not pay. Off the event loop."""
+    assert asked.encoding is not None
+    body = await offload(encodings.compress, answer.body, asked.encoding)
+    return answer if body is None else Answer(body, answer.header_bytes, asked.encoding)
 
 
-def _header_timeout_s(headers: Headers) -> float | None:
+def _header_bytes(headers: Headers) -> int | None:
+    given = headers.get(b"inference-header-content-length")
+    if given is None:
+        return None
+    if not _LENGTH.fullmatch(given):
+        raise BadRequest("inference-header-content-length must be one whole number of bytes")
+    return int(given)
+
+
+def _timeout_s(headers: Headers) -> float | None:
     """`x-request-timeout-ms`: what remains of the caller's own deadline."""
     given = headers.get(b"x-request-timeout-ms")
     if given is None:
@@ -75,6 +177,6 @@ def _header_timeout_s(headers: Headers) -> float | None:
         timeout_s = float(given) / 1e3
     except ValueError:
         timeout_s = -1.0
-    if not 0 < timeout_s <= 1e6:
+    if not 0 < timeout_s <= _LONGEST_TIMEOUT_S:
         raise BadRequest("x-request-timeout-ms must be a positive number of milliseconds")
     return timeout_s

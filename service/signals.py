@@ -5,10 +5,13 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 
 import uvicorn
+
+from service.edge.protocol import EdgeProtocol
 
 _ECHO_S = 0.5
 
@@ -22,6 +25,13 @@ class GracefulServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn, which at the end of the grace period cancels tasks; the fast lane has none."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, EdgeProtocol):
+                connection.give_up()
 
 
 def install(server: uvicorn.Server, on_drain: Callable[[], None], lame_duck_s: float) -> None:

@@ -1,13 +1,19 @@
-"""The layers of the application, outermost first: fast lane → observation and body limit → FastAPI."""
+"""The application in layers, outermost first: edge with its fast lane → observation → bodies → FastAPI."""
 
+import time
+from functools import partial
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from service.access_log import standard_output
 from service.app import create_app
 from service.app_info import version
-from service.fastlane import FastLane
+from service.edge.bodies import BodyGuard
+from service.edge.lane import Lane
+from service.edge.protocol import Edge, EdgeProtocol, Limits
+from service.edge.sweeper import Sweeper
 from service.metrics import Metrics
 from service.observe import Observed, Observer
 from service.registry import ModelRegistry
@@ -16,21 +22,19 @@ from service.signals import GracefulServer
 from service.spans import open_export
 
 
-def build(
-    registry: ModelRegistry, settings: Settings, metrics: Metrics
-) -> tuple[FastLane, Observer]:
-    """The whole ASGI application; must be called in the event loop that will run it."""
+def build(registry: ModelRegistry, settings: Settings, metrics: Metrics) -> tuple[ASGIApp, Edge]:
+    """The whole ASGI application, and what the connections in front of it share; must be called in the
+    event loop that will run it."""
     observer = make_observer(settings, metrics)
-    app = create_app(registry, settings, metrics)
+    app = BodyGuard(create_app(registry, settings, metrics), settings.max_body_bytes)
     observed = Observed(app, observer, settings.max_body_bytes)
-    lane = FastLane(
-        observed,
+    lane = Lane(
         registry,
         observer,
-        max_body_bytes=settings.max_body_bytes,
         request_timeout_s=settings.request_timeout_s,
+        compress_above_bytes=settings.compress_above_bytes,
     )
-    return lane, observer
+    return observed, Edge(Limits.of(settings), lane, observer, Sweeper(time.monotonic))
 
 
 def make_observer(settings: Settings, metrics: Metrics) -> Observer:
@@ -44,11 +48,12 @@ def make_observer(settings: Settings, metrics: Metrics) -> Observer:
 def build_server(
     registry: ModelRegistry, settings: Settings, metrics: Metrics
 ) -> tuple[GracefulServer, Observer]:
-    lane, observer = build(registry, settings, metrics)
-    app: Any = lane  # uvicorn's type for an application is narrower than Starlette's
+    observed, edge = build(registry, settings, metrics)
+    app: Any = observed  # uvicorn's type for an application is narrower than Starlette's
+    protocol: Any = partial(EdgeProtocol, edge)  # a class by its type, called like a function
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -58,4 +63,4 @@ def build_server(
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.grace_s,
     )
-    return GracefulServer(config), observer
+    return GracefulServer(config), edge.observer

@@ -1,6 +1,7 @@
 """V2 infer for the router: the description in `/docs`, and whatever the fast lane lets through.
 
-That is an unknown or unready model, and a path written in an unusual way.
+That is an unknown or unready model, a compressed or chunked body, a header that cannot be read, and a path
+written in an unusual way.
 """
 
 from typing import Any
@@ -65,6 +66,19 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
         raise UnknownModel(f"model {name[:64]!r} has no version {version[:32]!r}")
     model = registry.get(name, None if version is None else int(version))
     request.scope["slipway.model"] = model.key
-    endpoint = InferEndpoint(model, settings.request_timeout_s)
-    content, _, _ = await endpoint.answer(dict(request.scope["headers"]), await request.body())
-    return Response(content, media_type="application/json")
+    endpoint = InferEndpoint(model, settings.request_timeout_s, settings.compress_above_bytes)
+    headers = _joined(request.scope["headers"])
+    answer, queue_s, infer_s = await endpoint.answer(headers, await request.body())
+    request.scope["slipway.times"] = queue_s, infer_s
+    response = Response(answer.body)
+    timing = b"queue;dur=%.3f, infer;dur=%.3f" % (queue_s * 1e3, infer_s * 1e3)
+    response.raw_headers += [*answer.headers(), (b"server-timing", timing)]
+    return response
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Values of a repeated header joined by commas, so that a second one cannot hide behind the first."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers

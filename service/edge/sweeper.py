@@ -1,0 +1,45 @@
+"""One timer for the deadlines of all connections, because a timer for each request costs more than most
+of what else is done for it. A deadline is kept to within the sweep's period.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+PERIOD_S = 0.5
+
+
+class Swept(Protocol):
+    def sweep(self, now: float) -> None:
+        """Look at this connection's deadlines."""
+
+
+class Sweeper:
+    """`now` is the clock as of the last look; good enough to count deadlines from. Turns while there
+    are connections."""
+
+    def __init__(self, clock: Callable[[], float], period_s: float = PERIOD_S) -> None:
+        self._clock = clock
+        self._period_s = period_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._connections: Iterable[Swept] = ()
+        self.now = clock()
+
+    def watch(self, connections: Iterable[Swept]) -> None:
+        """Called for every new connection; `connections` is the server's own, living set of them."""
+        if self._timer is None:
+            self._connections = connections
+            self._start()
+
+    def sweep(self) -> None:
+        """What the timer calls."""
+        self._timer = None
+        self.now = self._clock()
+        for connection in list(self._connections):
+            connection.sweep(self.now)
+        if self._connections:
+            self._start()
+
+    def _start(self) -> None:
+        self.now = self._clock()
+        self._timer = asyncio.get_running_loop().call_later(self._period_s, self.sweep)

@@ -16,12 +16,9 @@ from service.errors import BadJson, BadRequest
 from service.protocol.v2 import V2Codec
 from service.protocol.values import BINARY_ONLY
 from tests.service.manifests import manifest_of
+from tests.service.protocol.exchange import codec
 
 JSON_TYPES = [info for info in TYPES if info.onnx not in BINARY_ONLY]
-
-
-def codec(dtype: DataType = DataType.FLOAT, shape: tuple[int | str, ...] = ("batch", 2)) -> V2Codec:
-    return V2Codec(manifest_of([("x", dtype, shape)], [("y", dtype, shape)]))
 
 
 def body(**changes: Any) -> bytes:
@@ -84,12 +81,12 @@ def test_a_non_contiguous_output_is_written_in_row_major_order() -> None:
     it = codec()
     request = it.decode(body())
     turned = np.array([[1.0, 3.0], [2.0, 4.0]], np.float32).T
-    assert orjson.loads(it.encode({"y": turned}, request).body)["outputs"][0]["data"] == [1, 2, 3, 4]
-
-
-def test_the_callers_timeout_is_in_microseconds() -> None:
-    document = orjson.loads(body()) | {"parameters": {"timeout": 250_000, "priority": 1}}
-    assert codec().decode(orjson.dumps(document)).timeout_s == 0.25
+    assert orjson.loads(it.encode({"y": turned}, request).body)["outputs"][0]["data"] == [
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 BAD_TENSORS: list[tuple[str, dict[str, Any]]] = [
@@ -171,29 +168,6 @@ def test_bfloat16_is_refused_in_json_in_both_directions(dtype: DataType) -> None
 def test_a_body_that_is_no_request_is_a_400(data: bytes) -> None:
     with pytest.raises((BadJson, BadRequest)):
         codec().decode(data)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"id": 7},
-        {"parameters": []},
-        {"parameters": {"timeout": -1}},
-        {"parameters": {"timeout": True}},
-        {"outputs": {"name": "y"}},
-        {"outputs": [{"name": "q"}]},
-        {"outputs": [{"name": "y"}, {"name": "y"}]},
-        {"outputs": ["y"]},
-        {"outputs": [{"name": "y"}] * 5000},
-        {"inputs": []},
-        {"inputs": {}},
-        {"inputs": [1]},
-    ],
-    ids=str,
-)
-def test_a_wrong_member_is_a_400(change: dict[str, object]) -> None:
-    with pytest.raises(BadRequest):
-        codec().decode(orjson.dumps(orjson.loads(body()) | change))
 
 
 def test_inputs_must_be_complete_unrepeated_and_agree_on_named_axes() -> None:

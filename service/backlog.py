@@ -36,8 +36,11 @@ class Backlog:
     def __init__(self, rules: QueueRules, on_drop: Callable[[str], None] = lambda _: None) -> None:
         self._rules = rules
         self._refuses_late = not rules.delays_late
+        self._takes_first = rules.delay_s == 0 and not rules.delays_late
         self._on_drop = on_drop
         self._groups: dict[Hashable, Group] = {}
+        self._spare: Group | None = None
+        self.count = 0
         self.rows = 0
         self.work = 0.0
         self.is_closing = False  # no delay any more: nobody else will come
@@ -54,9 +57,11 @@ class Backlog:
         ticket.priority = level
         group = self._groups.get(ticket.key)
         if group is None:
-            group = self._groups[ticket.key] = Group(max(rules.levels, 1))
+            group = self._groups[ticket.key] = self._spare or Group(max(rules.levels, 1))
+            self._spare = None
         group.push(ticket, max(level - 1, 0))
         ticket.place = self
+        self.count += 1
         self.rows += ticket.rows
         self.work += ticket.work
 
@@ -100,6 +105,7 @@ class Backlog:
             ticket.fail(error)
 
     def _forget(self, ticket: Ticket) -> None:
+        self.count -= 1
         self.rows -= ticket.rows
         self.work -= ticket.work
         group = self._groups[ticket.key]
@@ -107,11 +113,15 @@ class Backlog:
         group.rows -= ticket.rows
         if not group.count:
             del self._groups[ticket.key]
+            group.clear()
+            self._spare = group  # one request at a time would make a group each
             if not self._groups:
                 self.work = 0.0  # sums of floats drift
 
     def _next_group(self, now: float) -> tuple[Group, int] | None:
         """The group of the ticket that is to be served next, and how many rows may go."""
+        if self._takes_first and len(self._groups) == 1:
+            return next(iter(self._groups.values())), self._rules.most_rows
         best: tuple[int, float] | None = None
         found: tuple[Group, int] | None = None
         for group in self._groups.values():

@@ -78,6 +78,7 @@ class Batcher:
             submit or as_submit(run), self._assembly, meters, self._clock, self._ended
         )
         self._drain = self._execution.drain
+        self._learns_cost = limits.learns_cost
         self._idle = asyncio.Event()
         self._is_scheduled = False
         self._is_dispatching = False
@@ -238,7 +239,7 @@ class Batcher:
 
     def _shares(self) -> Shares:
         """How much of what waits one batch takes: as far as it pays, and what free workers leave it."""
-        if not self.limits.learns_cost:
+        if self._backlog.count == 1 or not self._learns_cost:
             return _UNSHARED
         cost = self._execution.cost
         most_work = cost.most_work()

@@ -63,6 +63,11 @@ class Group:
                 best = rows
         return best
 
+    def clear(self) -> None:
+        """Only the entries of the departed are left."""
+        for line in self._lines:
+            line.clear()
+
     def compact(self) -> None:
         self._lines = [deque(t for t in line if t.place is not None) for line in self._lines]
 

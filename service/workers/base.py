@@ -5,7 +5,7 @@ Arrays carry their batch axis here. An implementation never blocks the event loo
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -47,6 +47,17 @@ class RunResult:
     infer_s: float
 
 
+@dataclass(frozen=True)
+class WorkerInfo:
+    """One process. `restarts`: how often its place was filled anew; `models`: what it holds."""
+
+    name: str
+    pid: int
+    state: Literal["ready", "starting", "quarantine", "examining"]
+    restarts: int
+    models: tuple[str, ...]
+
+
 class WorkerPool(Protocol):
     """Hosts models. `size` workers run that many batches at once."""
 
@@ -59,6 +70,9 @@ class WorkerPool(Protocol):
 
     def pids(self) -> list[int]:
         """Of the worker processes that are up."""
+
+    def workers(self) -> list[WorkerInfo]:
+        """The processes at this moment; none where models run in the server's own."""
 
     async def start(self) -> None: ...
 

@@ -10,8 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from models.errors import SlipwayError
 from service.errors import WorkerLost
 from service.runtimes.base import SessionOptions
 from service.workers.connection import Connection, Owner
@@ -28,6 +30,8 @@ class Child:
     def __init__(self, options: SessionOptions, owner: Owner, hang_timeout_s: float) -> None:
         self._pulse = Pulse.create()
         self._numbers = 0
+        self.started = time.monotonic()
+        self.verdict: SlipwayError | None = None
         wiring, theirs = Wiring.create(self._numbers, self._pulse)
         with theirs:
             self.process = _spawn(theirs, wiring, options, hang_timeout_s)
@@ -57,15 +61,19 @@ class Child:
             raise
         return wiring
 
-    def kill(self) -> None:
-        """End it now, stopped or not; its connections notice when their channels close."""
+    def kill(self, verdict: SlipwayError | None = None) -> None:
+        """End it now, stopped or not; its connections notice when their channels close.
+
+        `verdict`: why, for whoever waits for what it is doing.
+        """
         self.process.kill()
+        if verdict is not None:
+            self.verdict = verdict
+            self.connection.lose(verdict)
 
     async def reap(self) -> int:
-        """Wait for the end; what it ended with (negative: the signal)."""
-        code = await asyncio.to_thread(self.process.wait)
-        self._pulse.close()
-        return code
+        """Wait for the end; what it ended with (negative: the signal). May be called again."""
+        return await asyncio.to_thread(self.process.wait)
 
     async def close(self) -> None:
         """End it in peace: it leaves when its channel closes, or is killed after two seconds."""

@@ -77,7 +77,6 @@ class Connection:
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._streams: dict[int, Events] = {}
         self._ident = 0
-        self._since = 0.0
         self.handles: set[int] = set()
         self.is_alive = True
         self._link = Link(wiring.sock, self._on_message, self._on_eof)
@@ -92,13 +91,13 @@ class Connection:
         return len(self._runs)
 
     @property
-    def has_room(self) -> bool:
-        return self.is_alive and bool(self._free)
+    def is_busy(self) -> bool:
+        """A batch or a generation of this front end is under way."""
+        return bool(self._runs or self._streams)
 
     @property
-    def waiting_since(self) -> float | None:
-        """`loop.time()` of the last answer to a batch, or of the first batch; None with none under way."""
-        return self._since if self._runs else None
+    def has_room(self) -> bool:
+        return self.is_alive and bool(self._free)
 
     def run(self, job: Job) -> None:
         """Send a batch; there must be room. Whatever happens, the job gets its outcome."""
@@ -110,8 +109,6 @@ class Connection:
             return
         self._free.pop()
         self._ident = ident = self._ident + 1
-        if not self._runs:
-            self._since = self._loop.time()
         self._runs[ident] = (job, slot)
         self._link.send(Op.RUN, slot, job.handle, ident, records)
 
@@ -146,10 +143,10 @@ class Connection:
         for job in self._release(error):
             job.on_done(error)
 
-    def lose(self, why: str) -> None:
+    def lose(self, error: SlipwayError) -> None:
         """As when the worker had ended: it cannot be believed, or will not answer any more."""
         if self.is_alive:
-            unbegun = self._release(WorkerLost(f"{why}; send it again"))
+            unbegun = self._release(error)
             self._owner.on_lost(self, unbegun)
 
     @contextlib.contextmanager
@@ -173,7 +170,8 @@ class Connection:
             finished = self._read(message)
         except (ArenaError, struct.error, ValueError, LookupError) as error:
             # What it says makes no sense, so nothing it says can be trusted: away with it.
-            self.lose(f"the worker that held the request sent nonsense ({type(error).__name__})")
+            why = f"the worker that held the request sent nonsense ({type(error).__name__})"
+            self.lose(WorkerLost(f"{why}; send it again"))
             return
         if finished is not None:
             # The worker gets its next batch before anybody looks at this one's answer.
@@ -205,7 +203,6 @@ class Connection:
     def _end_run(self, ident: int) -> Job:
         job, slot = self._runs.pop(ident)
         self._free.append(slot)
-        self._since = self._loop.time()
         return job
 
     def _fail(self, ident: int, error: SlipwayError) -> None:
@@ -216,7 +213,7 @@ class Connection:
             self._streams[ident].put_nowait(error)
 
     def _on_eof(self) -> None:
-        self.lose("the worker that held the request has ended")
+        self.lose(WorkerLost("the worker that held the request has ended; send it again"))
 
     def _release(self, error: SlipwayError) -> list[Job]:
         """Everything is told but the batches that never began and stand behind another model's; those

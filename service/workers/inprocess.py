@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from models.bundle import Bundle
 from service.errors import NotReady
 from service.runtimes.base import SessionOptions
-from service.workers.base import Arrays, LoadReport, ModelKey, RunResult
+from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.host import ModelHost
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class InProcessPool:
         return True
 
     def pids(self) -> list[int]:
+        return []
+
+    def workers(self) -> list[WorkerInfo]:
         return []
 
     async def start(self) -> None:

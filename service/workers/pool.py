@@ -1,23 +1,21 @@
 """Worker processes as one pool: every batch model on all of them, a generation model on one.
 
-What a lost worker held has already been answered with WorkerLost when its replacement gets the models.
-A model that took workers down several times in a short while is not run again.
+What a lost worker was doing is answered with an error, what waited behind it moves on, and its replacement
+gets the models. A model that was running when its worker was lost is put in quarantine; after several
+losses in a short while it is not run again until it is loaded anew.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING
 
-import orjson
-
 from models.bundle import Bundle
-from models.errors import BundleError, SlipwayError
-from service.errors import NotReady, WorkerLost
+from models.errors import SlipwayError
+from service.errors import NotReady
 from service.runtimes.base import SessionOptions
-from service.workers.base import Arrays, LoadReport, ModelKey, RunResult
+from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child
 from service.workers.connection import Connection, Job
@@ -25,29 +23,22 @@ from service.workers.crashes import CrashLedger
 from service.workers.dispatch import Dispatcher, OnResult
 from service.workers.examination import Examiner
 from service.workers.hosted import Hosted
+from service.workers.inspection import Inspection
+from service.workers.placement import Placed, load_on
+from service.workers.quarantine import Quarantine
 from service.workers.supervisor import Supervisor
+from service.workers.tasks import Tasks
 
 if TYPE_CHECKING:
     from service.generation.request import GenerationEvent, GenerationRequest
 
 _log = logging.getLogger("slipway.pool")
 
-
-@dataclass(frozen=True)
-class _Placed:
-    """A model and where it belongs. `home`: the only worker that holds it; None: all do."""
-
-    hosted: Hosted
-    bundle: Bundle
-    home: int | None
-
-    @property
-    def handle(self) -> int:
-        return self.hosted.handle
+_TRIES = 3
 
 
 class ProcessPool:
-    """`on_restart` is told the reason whenever a worker is replaced."""
+    """`on_restart` is told the reason whenever a worker was lost: `lost` or `hung`."""
 
     def __init__(
         self,
@@ -59,19 +50,26 @@ class ProcessPool:
         load_memory_bytes: int = 0,
         on_restart: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._load_timeout_s = load_timeout_s
-        self._models: dict[ModelKey, _Placed] = {}
+        self._options = options
+        self._hang_timeout_s = hang_timeout_s
+        self._on_restart = on_restart
+        self._models: dict[ModelKey, Placed] = {}
         self._handles = count(1)
-        self._crashes = CrashLedger(lambda: asyncio.get_running_loop().time())
+        self._tasks = Tasks()
+        clock = asyncio.get_running_loop().time
+        self._crashes = CrashLedger(clock)
         self._examiner = Examiner(options, timeout_s=load_timeout_s, memory_bytes=load_memory_bytes)
         self._dispatcher = Dispatcher(self._ended)
+        self._quarantine = Quarantine(
+            self._dispatcher, self._make, self._fill_ward, self._release, clock=clock
+        )
         self._supervisor = Supervisor(
             workers,
-            options,
             self._dispatcher,
-            hang_timeout_s=hang_timeout_s,
-            on_up=self._restore,
-            on_restart=on_restart,
+            Inspection(hang_timeout_s, load_timeout_s),
+            make=self._make,
+            fill=self._fill,
+            look=self._look,
         )
 
     @property
@@ -85,38 +83,53 @@ class ProcessPool:
     def pids(self) -> list[int]:
         return [child.pid for child in self._supervisor.children if child is not None]
 
+    def workers(self) -> list[WorkerInfo]:
+        return [
+            *self._supervisor.describe(self._names),
+            *self._quarantine.describe(),
+            *(WorkerInfo("examiner", pid, "examining", 0, ()) for pid in self._examiner.pids()),
+        ]
+
     async def start(self) -> None:
         self._supervisor.start()
 
     async def close(self) -> None:
+        await self._tasks.cancel()
         await self._examiner.close()
+        await self._quarantine.close()
         await self._supervisor.close()
-        self._dispatcher.close(WorkerLost("the server is ending"))
+        self._dispatcher.close(NotReady("the server is ending"))
 
     async def examine(self, bundle: Bundle) -> LoadReport:
         """Open it and replay its exam where nobody else can be hurt. Raises BundleError."""
         return await self._examiner.examine(bundle)
 
     async def load(self, bundle: Bundle) -> LoadReport:
-        model = self._describe(bundle)
+        model = Placed(Hosted.of(bundle, next(self._handles)), bundle, self.size)
         reports: list[LoadReport] = []
-        # Again for a worker that came up meanwhile: `_restore` could not yet know of this model.
-        while lacking := self._lacking(model):
-            loads = (self._load_on(child, model) for child in lacking)
-            results = await asyncio.gather(*loads, return_exceptions=True)
-            for result in results:
-                if isinstance(result, BaseException):
-                    await self._unload_everywhere(model)
-                    raise result
-                reports.append(result)
-        if not reports:
-            raise NotReady("no worker is up; try again in a moment")
-        self._models[model.hosted.key] = model
+        for _ in range(_TRIES):
+            # Again for a worker that came up meanwhile: `_fill` could not yet know of this model.
+            while lacking := self._lacking(model):
+                loads = (load_on(child, model) for child in lacking)
+                results = await asyncio.gather(*loads, return_exceptions=True)
+                for result in results:
+                    if isinstance(result, BaseException):
+                        await self._unload_everywhere(model)
+                        raise result
+                    if result is not None:
+                        reports.append(result)
+            if reports:
+                break
+            await self._supervisor.full()  # what held up to now was lost to another model
+        else:
+            raise NotReady(f"workers are lost while {model.key} is loaded; try again in a moment")
+        self._models[model.key] = model
         return max(reports, key=lambda report: report.seconds)
 
     async def unload(self, key: ModelKey) -> None:
         model = self._models.pop(key, None)
         if model is not None:
+            self._quarantine.forget(model.handle)
             await self._unload_everywhere(model)
 
     def submit(self, key: ModelKey, inputs: Arrays, on_result: OnResult) -> Job:
@@ -130,65 +143,57 @@ class ProcessPool:
     ) -> "AsyncIterator[GenerationEvent]":
         return self._dispatcher.generate(self._get(key).hosted, request)
 
-    def _lacking(self, model: _Placed) -> list[Child]:
-        """Workers that are up and should hold the model, but do not."""
-        children = self._supervisor.children
-        homes = range(self.size) if model.home is None else (model.home,)
-        return [
-            child
-            for index in homes
-            if (child := children[index]) is not None and model.handle not in child.handles
-        ]
-
-    def _get(self, key: ModelKey) -> _Placed:
+    def _get(self, key: ModelKey) -> Placed:
         model = self._models.get(key)
         if model is None:
             raise NotReady(f"model {key} is not loaded")
-        if self._crashes.is_refused(model.handle):
-            raise NotReady(
-                f"model {key} took workers down repeatedly and is not run any more", None
-            )
+        handle = model.handle
+        if handle in self._quarantine:
+            self._quarantine.need(handle)
+        elif self._crashes.is_refused(handle):
+            raise _refusal(key)
         return model
 
-    def _ended(self, connection: Connection) -> None:
-        for doing in connection.pulse.everything():
-            self._crashes.record(doing.handle)
-        self._supervisor.ended(connection)
+    def _names(self, handles: Iterable[int]) -> tuple[str, ...]:
+        return tuple(str(m.key) for m in self._models.values() if m.handle in handles)
 
-    async def _restore(self, index: int, child: Child) -> None:
+    # -- where models are ---------------------------------------------------------------------------
+
+    def _make(self) -> Child:
+        return Child(self._options, self._dispatcher, self._hang_timeout_s)
+
+    def _lacking(self, model: Placed) -> list[Child]:
+        """Workers that are up and should hold the model, but do not."""
+        places = enumerate(self._supervisor.children)
+        return [
+            child
+            for index, child in places
+            if child is not None
+            and child.is_alive
+            and model.belongs_on(index)
+            and model.handle not in child.handles
+        ]
+
+    async def _fill(self, index: int, child: Child) -> None:
         """Give a new worker its models; one that cannot be loaded any more is left out and logged."""
         tried: set[int] = set()
         while missing := [
             model
             for model in self._models.values()
-            if model.home in (None, index) and model.handle not in tried
+            if model.belongs_on(index)
+            and model.handle not in tried
+            and model.handle not in self._quarantine
+            and not self._crashes.is_refused(model.handle)
         ]:
             tried.update(model.handle for model in missing)
-            loads = (self._load_on(child, model) for model in missing)
+            loads = (load_on(child, model) for model in missing)
             results = await asyncio.gather(*loads, return_exceptions=True)
             for model, result in zip(missing, results, strict=True):
                 if isinstance(result, SlipwayError):
                     why = result.message
-                    _log.error("model %s is missing on worker %d: %s", model.hosted.key, index, why)
+                    _log.error("model %s is missing on worker %d: %s", model.key, index, why)
 
-    async def _load_on(self, child: Child, model: _Placed) -> LoadReport:
-        bundle = model.bundle
-        order = {"path": str(bundle.path), "created_at": bundle.manifest.created_at}
-        try:
-            async with asyncio.timeout(self._load_timeout_s):
-                answer = await child.connection.call(Op.LOAD, model.handle, orjson.dumps(order))
-        except TimeoutError:
-            child.kill()
-            limit = f"{self._load_timeout_s:g} s"
-            raise BundleError(f"model {model.hosted.key} did not load within {limit}") from None
-        except WorkerLost as error:
-            raise BundleError(
-                f"model {model.hosted.key} took its worker down while loading"
-            ) from error
-        child.handles.add(model.handle)
-        return LoadReport(**orjson.loads(answer))
-
-    async def _unload_everywhere(self, model: _Placed) -> None:
+    async def _unload_everywhere(self, model: Placed) -> None:
         holders = [child for child in self._supervisor.children if child is not None]
         for child in holders:
             child.handles.discard(model.handle)
@@ -197,7 +202,59 @@ class ProcessPool:
             return_exceptions=True,
         )
 
-    def _describe(self, bundle: Bundle) -> _Placed:
-        hosted = Hosted.of(bundle, next(self._handles))
-        home = hosted.handle % self.size if hosted.is_generation else None
-        return _Placed(hosted, bundle, home)
+    # -- what goes wrong ----------------------------------------------------------------------------
+
+    def _look(self) -> Iterable[Child]:
+        self._quarantine.look()
+        return list(self._quarantine.children())
+
+    def _ended(self, connection: Connection) -> None:
+        suspects = {doing.handle for doing in connection.pulse.everything()}
+        alone = self._quarantine.owner_of(connection)
+        child = alone or self._supervisor.owner_of(connection)
+        if child is None:
+            return
+        reason = "hung" if child.verdict is not None else "lost"
+        guilty = [model for model in self._models.values() if model.handle in suspects]
+        names = ", ".join(str(model.key) for model in guilty) or "nothing"
+        _log.warning("worker (pid %d) %s while it ran %s", child.pid, reason, names)
+        self._on_restart(reason)
+        if alone is not None:
+            self._quarantine.ended(alone)
+        for model in guilty:
+            self._isolate(model)
+        if alone is None:
+            self._supervisor.replace(child)
+
+    def _isolate(self, model: Placed) -> None:
+        """Alone from now on, or refused when it has ended too many workers."""
+        handle = model.handle
+        for child in self._supervisor.children:
+            if child is not None:
+                child.handles.discard(handle)
+        self._crashes.record(handle)
+        if self._crashes.is_refused(handle):
+            _log.error("model %s took workers down repeatedly and is not run any more", model.key)
+            self._quarantine.forget(handle)
+            self._dispatcher.refuse(handle, _refusal(model.key))
+        else:
+            self._quarantine.admit(model.hosted)
+        self._tasks.start(self._unload_everywhere(model))
+
+    async def _fill_ward(self, child: Child, model: Hosted) -> None:
+        report = await load_on(child, self._models[model.key])
+        if report is None:
+            raise NotReady(f"model {model.key} could not be loaded; try again in a moment")
+
+    async def _release(self, model: Hosted) -> None:
+        """Back to the other workers; requests go to the ward until it is there."""
+        placed = self._models[model.key]
+        lacking = self._lacking(placed)
+        await asyncio.gather(*(load_on(child, placed) for child in lacking))
+
+
+def _refusal(key: ModelKey) -> NotReady:
+    return NotReady(
+        f"model {key} took workers down repeatedly and is not run any more until it is loaded anew",
+        retry_after_s=None,
+    )

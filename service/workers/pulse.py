@@ -14,7 +14,7 @@ import struct
 import time
 from typing import NamedTuple
 
-_BEAT = struct.Struct("<Q")
+_COUNT = struct.Struct("<Q")  # beats, then things done
 _RECORD = struct.Struct("<IIQd")  # handle, connection, request id, time.monotonic() when it began
 _HANDLE = struct.Struct("<I")
 _FIRST = 64
@@ -43,7 +43,7 @@ class Pulse:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._map = mmap.mmap(descriptor, PULSE_BYTES)
-        self._beats = 0
+        self._beats = self._ended = 0
         self._taken = {BATCH_LANE, LOAD_LANE}
 
     @classmethod
@@ -62,10 +62,12 @@ class Pulse:
 
     def end(self, lane: int) -> None:
         _HANDLE.pack_into(self._map, _FIRST + lane * _STRIDE, 0)
+        self._ended += 1
+        _COUNT.pack_into(self._map, _COUNT.size, self._ended)
 
     def beat(self) -> None:
         self._beats += 1
-        _BEAT.pack_into(self._map, 0, self._beats)
+        _COUNT.pack_into(self._map, 0, self._beats)
 
     def take_lane(self) -> int | None:
         """A free lane for a thread of its own; None when there are no more, and nobody watches it."""
@@ -83,8 +85,12 @@ class Pulse:
     @property
     def beats(self) -> int:
         """Grows while the worker lives; 0 until it is up."""
-        (beats,) = _BEAT.unpack_from(self._map, 0)
-        return int(beats)
+        return int(_COUNT.unpack_from(self._map, 0)[0])
+
+    @property
+    def ended(self) -> int:
+        """Batches, loads and steps of generation that came to an end; about, when threads race."""
+        return int(_COUNT.unpack_from(self._map, _COUNT.size)[0])
 
     def doing(self, lane: int) -> Doing | None:
         handle, connection, ident, began = _RECORD.unpack_from(self._map, _FIRST + lane * _STRIDE)
@@ -95,5 +101,10 @@ class Pulse:
         return [doing for doing in found if doing is not None]
 
     def close(self) -> None:
-        """Give the descriptor back; what was mapped can still be read."""
-        os.close(self.descriptor)
+        """Give the descriptor back, now or with the object; what was mapped can still be read."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()

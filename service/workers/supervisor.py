@@ -1,20 +1,22 @@
-"""Keeps the worker processes alive: starts them, replaces the lost ones, kills the hung ones."""
+"""Keeps the workers' places filled: starts processes, replaces the lost, kills those that stand still."""
 
 import asyncio
 import logging
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Literal
 
-from service.runtimes.base import SessionOptions
+from service.workers.base import WorkerInfo
 from service.workers.child import Child
 from service.workers.connection import Connection
 from service.workers.dispatch import Dispatcher
+from service.workers.inspection import LOOK_S, Inspection
+from service.workers.tasks import Tasks
 
 _log = logging.getLogger("slipway.pool")
 
-_WATCH_S = 0.5
 _CALM_S = 10.0
 _QUICK_RESTARTS = 3
 _PAUSE_S = 1.0
@@ -24,31 +26,32 @@ _GRACE_S = 5.0  # a replacement takes one or two; until then requests are held, 
 class Supervisor:
     """`children` has a place per worker, None while it is being replaced.
 
-    `on_up` gives a new child its models before it takes its place among the dispatcher's connections;
-    `on_restart` is told why, for the counter.
+    `make` starts a process; `fill` gives it its models before it takes its place among the dispatcher's
+    connections. `look` is called every LOOK_S seconds.
     """
 
     def __init__(
         self,
         workers: int,
-        options: SessionOptions,
         dispatcher: Dispatcher,
+        inspection: Inspection,
         *,
-        hang_timeout_s: float,
-        on_up: Callable[[int, Child], Awaitable[None]],
-        on_restart: Callable[[str], None],
+        make: Callable[[], Child],
+        fill: Callable[[int, Child], Awaitable[None]],
+        look: Callable[[], Iterable[Child]],
     ) -> None:
-        self._options = options
         self._dispatcher = dispatcher
-        self._hang_timeout_s = hang_timeout_s
-        self._on_up, self._on_restart = on_up, on_restart
+        self._inspection = inspection
+        self._make, self._fill, self._look = make, fill, look
         self.children: list[Child | None] = [None] * workers
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._hung: set[Child] = set()
+        self.restarts = [0] * workers
+        self._tasks = Tasks()
+        self._starting: set[Child] = set()  # being filled
         self._dying: set[Child] = set()  # killed, not yet reaped
-        self._restarts: deque[float] = deque(maxlen=_QUICK_RESTARTS)
+        self._recent: deque[float] = deque(maxlen=_QUICK_RESTARTS)
         self._lost_at = -math.inf
         self._is_closing = False
+        self._is_full = asyncio.Event()
 
     @property
     def is_healthy(self) -> bool:
@@ -57,72 +60,87 @@ class Supervisor:
             return True
         return time.monotonic() - self._lost_at < _GRACE_S
 
+    def describe(self, names: Callable[[set[int]], tuple[str, ...]]) -> list[WorkerInfo]:
+        found = []
+        for index, child in enumerate(self.children):
+            if child is not None:
+                is_up = child.connection.pulse.beats > 0
+                state: Literal["ready", "starting"] = "ready" if is_up else "starting"
+                held = names(child.handles)
+                found.append(
+                    WorkerInfo(f"worker-{index}", child.pid, state, self.restarts[index], held)
+                )
+        return found
+
     def start(self) -> None:
         for index in range(len(self.children)):
-            child = self.children[index] = self._new_child()
+            child = self.children[index] = self._make()
             self._dispatcher.add(child.connection)
-        self._background(self._watch())
+        self._is_full.set()
+        self._tasks.start(self._watch())
+
+    async def full(self) -> None:
+        """Wait until every place is taken."""
+        await self._is_full.wait()
 
     async def close(self) -> None:
         self._is_closing = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await asyncio.gather(*(child.reap() for child in self._dying))
         await asyncio.gather(*(child.close() for child in self.children if child is not None))
 
-    def ended(self, connection: Connection) -> None:
-        """A connection was lost; when it was a worker's first, the worker is replaced."""
-        for index, child in enumerate(self.children):
-            if child is not None and child.connection is connection and not self._is_closing:
-                self._replace_later(index, child)
+    def owner_of(self, connection: Connection) -> Child | None:
+        for child in (*self.children, *self._starting):
+            if child is not None and child.connection is connection:
+                return child
+        return None
 
-    def _new_child(self) -> Child:
-        return Child(self._options, self._dispatcher, self._hang_timeout_s)
-
-    def _replace_later(self, index: int, child: Child) -> None:
-        child.kill()  # it may have closed its channel, or talk nonsense, without ending
-        reason = "hung" if child in self._hung else "lost"
-        self._hung.discard(child)
-        _log.warning("worker %d (pid %d) %s; starting another", index, child.pid, reason)
+    def replace(self, child: Child) -> None:
+        """A worker was lost. It is killed, in case that it only stopped talking, and another started."""
+        child.kill()
+        if self._is_closing or child in self._starting:
+            return  # `_replace` sees it
+        index = self.children.index(child)
         self.children[index] = None
+        self._is_full.clear()
+        self.restarts[index] += 1
         self._lost_at = time.monotonic()
         self._dying.add(child)
-        self._on_restart(reason)
-        self._background(self._replace(index, child))
+        self._tasks.start(self._replace(index, child))
 
     async def _replace(self, index: int, old: Child) -> None:
         await old.reap()
         self._dying.discard(old)
         clock = asyncio.get_running_loop().time
-        if len(self._restarts) == _QUICK_RESTARTS and clock() - self._restarts[0] < _CALM_S:
+        if len(self._recent) == _QUICK_RESTARTS and clock() - self._recent[0] < _CALM_S:
             await asyncio.sleep(_PAUSE_S)  # something ends every worker; do not burn the machine
-        self._restarts.append(clock())
-        child = self._new_child()
+        self._recent.append(clock())
+        while not (child := await self._filled(index)).is_alive:
+            await child.reap()
+            await asyncio.sleep(_PAUSE_S)
+        self.children[index] = child
+        if None not in self.children:
+            self._is_full.set()
+        self._dispatcher.add(child.connection)
+
+    async def _filled(self, index: int) -> Child:
+        child = self._make()
+        self._starting.add(child)
         try:
-            await self._on_up(index, child)
+            await self._fill(index, child)
         except asyncio.CancelledError:
             await child.close()
             raise
-        if child.is_alive:
-            self.children[index] = child
-            self._dispatcher.add(child.connection)
+        finally:
+            self._starting.discard(child)
+        return child
 
     async def _watch(self) -> None:
-        clock = asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(_WATCH_S)
-            for child in self.children:
-                since = child.connection.waiting_since if child is not None else None
-                if (
-                    child is not None
-                    and since is not None
-                    and clock() - since > self._hang_timeout_s
-                ):
-                    self._hung.add(child)
-                    child.kill()
-
-    def _background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            await asyncio.sleep(LOOK_S)
+            for child in (*self.children, *self._starting, *self._look()):
+                if child is not None and child.is_alive:
+                    verdict = self._inspection.verdict(child)
+                    if verdict is not None:
+                        _log.warning("worker (pid %d): %s", child.pid, verdict.message)
+                        child.kill(verdict)

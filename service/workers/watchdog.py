@@ -31,7 +31,8 @@ class Watchdog:
         self._told: set[Doing] = set()
 
     def start(self) -> None:
-        """A thread that ends with the process."""
+        """A thread that ends with the process. The first beat is now: the process has come up."""
+        self._pulse.beat()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def look(self) -> None:

@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import numpy as np
 import pytest
+from onnx import helper
 
 from models.bundle import Bundle
+from models.datatypes import DataType
 from models.manifest import Batching
 from service.runtimes.base import SessionOptions
 from service.workers.inprocess import InProcessPool
@@ -30,6 +33,25 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
         name: made.publish(root / "repository", name, root, batching=one)
         for name, made in tiny.items()
     }
+
+
+@pytest.fixture(scope="session")
+def heavy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """One kernel of a second or more: a product of large matrices, which nothing can interrupt."""
+    root = tmp_path_factory.mktemp("heavy")
+    side = np.array([6000, 6000], np.int64)
+    nodes = [
+        helper.make_node("Expand", ["x", "side"], ["square"]),
+        helper.make_node("MatMul", ["square", "square"], ["product"]),
+        helper.make_node("ReduceMax", ["product"], ["y"], keepdims=1),
+    ]
+    made = graphs.Tiny(
+        nodes,
+        [graphs.spec("x", DataType.FLOAT, ["batch", 1])],
+        [graphs.spec("y", DataType.FLOAT, ["batch", 1])],
+        {"side": side},
+    )
+    return made.publish(root / "repository", "heavy", root)
 
 
 @pytest.fixture(params=["process", "none"])

@@ -53,7 +53,7 @@ class SlotCache:
         binding = self._decode_bindings.get(count)
         if binding is None:
             binding = self._decode_bindings[count] = self._bind_decode(count)
-        self.graph.session.run_with_iobinding(binding)
+        self.graph.session.run_with_iobinding(binding, self.graph.run_options)
         logits: NDArray[np.float32] = self._logits[:count]
         return logits
 
@@ -68,7 +68,7 @@ class SlotCache:
         wanted = np.array([len(tokens) - 1], np.int64)
         _bind_input(binding, "ids", ids)
         _bind_input(binding, "logit_idx", wanted)
-        self.graph.session.run_with_iobinding(binding)
+        self.graph.session.run_with_iobinding(binding, self.graph.run_options)
         logits: NDArray[np.float32] = self._logits[row]
         return logits
 

@@ -12,7 +12,7 @@ number for the whole batch, so one caller's tokens would change another caller's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,10 @@ class GraphRefused(BundleError):
 
 @dataclass(frozen=True)
 class DecoderGraph:
-    """An open session and the sizes that the cache and the sampler need."""
+    """An open session and the sizes that the cache and the sampler need.
+
+    `run_options` go with every run; setting `terminate` there lets the current one fail soon.
+    """
 
     session: ort.InferenceSession
     layers: int
@@ -53,6 +56,7 @@ class DecoderGraph:
     head_size: int
     vocabulary: int
     cache_dtype: np.dtype[Any]
+    run_options: ort.RunOptions = field(default_factory=ort.RunOptions)
 
     @property
     def cache_names(self) -> tuple[str, ...]:

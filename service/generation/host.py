@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import onnxruntime as ort
 
@@ -22,7 +23,7 @@ from models.errors import SlipwayError
 from models.golden import Golden
 from models.manifest import MODEL_FILE, Manifest
 from service.errors import ShuttingDown
-from service.generation.engine import EngineLimits, SlotEngine
+from service.generation.engine import EngineLimits, Events, SlotEngine
 from service.generation.exam import examine
 from service.generation.graph import GraphRefused, open_graph
 from service.generation.request import GenerationEvent, GenerationRequest
@@ -32,6 +33,14 @@ _log = logging.getLogger(__name__)
 Emit = Callable[[int, bytes], None]
 
 _WAITING_PER_SLOT = 16  # queue length where the manifest gives none
+
+
+class StepWatch(Protocol):
+    """Told when a step of the engine begins and ends, so that somebody notices one that does not."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,10 @@ class GenerationHost:
         bundle: Bundle,
         options: ort.SessionOptions | None = None,
         limits: EngineLimits | None = None,
+        watch: StepWatch | None = None,
     ) -> None:
         self.bundle = bundle
+        self._watch = watch
         post = bundle.manifest.postprocessing
         stop = post.stop_token_ids if isinstance(post, GenerationPostprocessing) else ()
         self._tolerance = bundle.manifest.tolerance
@@ -88,6 +99,10 @@ class GenerationHost:
     def cancel(self, request_id: int) -> None:
         """End a request before its next token; one that has ended is ignored."""
         self._post(request_id)
+
+    def terminate(self) -> None:
+        """From another thread: let the current step fail, and with it the requests that were in it."""
+        self._graph.run_options.terminate = True
 
     def exam(self, golden: Golden) -> float:
         """Replay the golden exam; largest absolute difference. Raises ExamFailed."""
@@ -127,13 +142,23 @@ class GenerationHost:
                 return
             for message in messages:
                 self._handle(message)
+            self._graph.run_options.terminate = False  # a wish concerns one step
             try:
-                events = self._engine.step()
+                events = self._step()
             except Exception:  # our own fault, not a row's: all are told, the model stays usable
                 _log.exception("a generation step failed")
                 events = self._engine.fail_all("generation failed; nothing of it was the request's")
             for request_id, event in events:
                 self._emit(request_id, event.to_json(), is_last=event.finish_reason is not None)
+
+    def _step(self) -> Events:
+        if self._watch is None:
+            return self._engine.step()
+        self._watch.begin()
+        try:
+            return self._engine.step()
+        finally:
+            self._watch.end()
 
     def _take(self) -> tuple[list[_Arrival | int], bool]:
         """What has arrived; waits while there is nothing to do at all."""

@@ -78,12 +78,6 @@ class WorkerPool(Protocol):
 
     async def close(self) -> None: ...
 
-    async def examine(self, bundle: Bundle) -> LoadReport:
-        """Open and examine away from what serves, within limits of time and memory; keeps nothing.
-
-        Raises BundleError, among them LoadTimeout, LoadOutOfMemory and LoadCrashed.
-        """
-
     async def load(self, bundle: Bundle) -> LoadReport:
         """Load on the workers and replay the golden exam there. Raises BundleError (ExamFailed …)."""
 
@@ -106,3 +100,14 @@ class Submits(Protocol):
         self, key: ModelKey, inputs: Arrays, on_result: Callable[[RunResult | Exception], None]
     ) -> object:
         """As `run`; the outcome is given once, in the loop's thread, perhaps before this returns."""
+
+
+@runtime_checkable
+class Examines(Protocol):
+    """A pool that can try a bundle where nobody is hurt; one that runs models in this process cannot."""
+
+    async def examine(self, bundle: Bundle) -> LoadReport:
+        """Open and examine away from what serves, within limits of time and memory; keeps nothing.
+
+        Raises BundleError, among them LoadTimeout, LoadOutOfMemory and LoadCrashed.
+        """

@@ -19,7 +19,7 @@ from service.exam import read_golden, replay
 from service.runtimes import open_session
 from service.runtimes.base import Session, SessionOptions
 from service.workers.base import LoadReport
-from service.workers.pulse import Doing
+from service.workers.pulse import BATCH_LANE, LOAD_LANE, Doing, Lane, Pulse
 
 if TYPE_CHECKING:
     from service.generation.host import GenerationHost
@@ -50,8 +50,10 @@ class BatchModel:
 class ModelHost:
     """Handle → model. Loading, unloading and running may be called from different threads."""
 
-    def __init__(self, options: SessionOptions) -> None:
+    def __init__(self, options: SessionOptions, pulse: Pulse | None = None) -> None:
         self.options = options
+        self._pulse = pulse
+        self._lanes: dict[int, Lane] = {}  # of generation models
         self._running: tuple[int, int, BatchModel] | None = None  # connection, request id, model
         self._lock = threading.Lock()
         self._batch: dict[int, BatchModel] = {}
@@ -79,6 +81,9 @@ class ModelHost:
         host = self._generation.pop(handle, None)
         if host is not None:
             host.close()
+        lane = self._lanes.pop(handle, None)
+        if lane is not None:
+            lane.give_back()
 
     def model(self, handle: int) -> BatchModel:
         model = self._batch.get(handle)
@@ -100,7 +105,11 @@ class ModelHost:
                 self._running = None
 
     def terminate(self, doing: Doing) -> None:
-        """Ask the runtime to give up a batch, if it is still the one that runs."""
+        """Ask the runtime to give up what runs for too long, if it still does. Loads cannot be asked."""
+        generation = self._generation.get(doing.handle)
+        if generation is not None and doing.lane not in (BATCH_LANE, LOAD_LANE):
+            _log.warning("a step of %s has run for too long", generation.bundle.name)
+            generation.terminate()
         with self._lock:
             if self._running is not None and self._running[:2] == (doing.connection, doing.ident):
                 _log.warning("%s has run for too long", self._running[2].bundle.name)
@@ -155,7 +164,10 @@ class ModelHost:
 
         session_options = session_options_of(self.options)
         weights = add_weights(session_options, bundle)
-        host = GenerationHost(bundle, session_options)
+        lane = self._lanes.get(handle)
+        if lane is None and self._pulse is not None:
+            lane = self._lanes[handle] = Lane(self._pulse, handle)
+        host = GenerationHost(bundle, session_options, watch=lane)
         del weights  # the session has its own copy now
         try:
             golden = read_golden(bundle)

@@ -53,14 +53,6 @@ class InProcessPool:
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._host.close)
 
-    async def examine(self, bundle: Bundle) -> LoadReport:
-        """As `load`, without keeping it: one of the promises that are dropped is a process to do it in."""
-        handle = next(self._next_handle)
-        loop = asyncio.get_running_loop()
-        report = await loop.run_in_executor(self._threads, self._host.load, handle, bundle)
-        await asyncio.to_thread(self._host.unload, handle)
-        return report
-
     async def load(self, bundle: Bundle) -> LoadReport:
         handle = next(self._next_handle)
         loop = asyncio.get_running_loop()

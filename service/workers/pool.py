@@ -151,7 +151,7 @@ class ProcessPool:
         if handle in self._quarantine:
             self._quarantine.need(handle)
         elif self._crashes.is_refused(handle):
-            raise _refusal(key)
+            raise refusal(key)
         return model
 
     def _names(self, handles: Iterable[int]) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ class ProcessPool:
         if self._crashes.is_refused(handle):
             _log.error("model %s took workers down repeatedly and is not run any more", model.key)
             self._quarantine.forget(handle)
-            self._dispatcher.refuse(handle, _refusal(model.key))
+            self._dispatcher.refuse(handle, refusal(model.key))
         else:
             self._quarantine.admit(model.hosted)
         self._tasks.start(self._unload_everywhere(model))
@@ -253,7 +253,8 @@ class ProcessPool:
         await asyncio.gather(*(load_on(child, placed) for child in lacking))
 
 
-def _refusal(key: ModelKey) -> NotReady:
+def refusal(key: ModelKey) -> NotReady:
+    """What callers of a model are told that ended too many workers."""
     return NotReady(
         f"model {key} took workers down repeatedly and is not run any more until it is loaded anew",
         retry_after_s=None,

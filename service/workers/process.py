@@ -29,7 +29,7 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=arguments.channel))
     primary = Peer(PRIMARY, channel, arenas_of(arguments.arenas))
     pulse = Pulse(arguments.pulse)
-    host = ModelHost(SessionOptions(arguments.threads, arguments.provider))
+    host = ModelHost(SessionOptions(arguments.threads, arguments.provider), pulse)
     Watchdog(pulse, host.terminate, arguments.hang_timeout).start()
     with contextlib.suppress(BrokenPipeError, ConnectionError):  # the owner died meanwhile
         Worker(primary, host, pulse).serve()

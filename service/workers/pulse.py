@@ -108,3 +108,24 @@ class Pulse:
 
     def __del__(self) -> None:
         self.close()
+
+
+class Lane:
+    """A generation thread's own lane. Without one to be had it is not watched, and all else goes on."""
+
+    def __init__(self, pulse: Pulse, handle: int) -> None:
+        self._pulse = pulse
+        self._handle = handle
+        self._lane = pulse.take_lane()
+
+    def begin(self) -> None:
+        if self._lane is not None:
+            self._pulse.begin(self._lane, self._handle)
+
+    def end(self) -> None:
+        if self._lane is not None:
+            self._pulse.end(self._lane)
+
+    def give_back(self) -> None:
+        if self._lane is not None:
+            self._pulse.give_lane(self._lane)

@@ -22,6 +22,7 @@ from models.bundle import Bundle, open_bundle
 from models.datatypes import BY_ONNX, TypeInfo
 from models.errors import IntegrityError, SlipwayError
 from service.errors import NotReady
+from service.memory import give_back
 from service.workers import failures
 from service.workers.channel import INFER_SECONDS, Channel, Message, Op, Partial
 from service.workers.host import ModelHost
@@ -198,13 +199,17 @@ class Worker:
         bundle, order = _ordered(message)
         with limited(order["memory_bytes"], order["cpu_s"], f"{bundle.name}/{bundle.version}"):
             report = self._host.load(message.model, bundle)
-        self._host.unload(message.model)
+        self._forget_model(message.model)
         peer.channel.send(Op.DONE, ident=message.ident, body=orjson.dumps(report))
 
     def _unload(self, peer: Peer, message: Message) -> None:
-        self._host.unload(message.model)
-        self._output_types.pop(message.model, None)
+        self._forget_model(message.model)
         peer.channel.send(Op.DONE, ident=message.ident)
+
+    def _forget_model(self, handle: int) -> None:
+        self._host.unload(handle)
+        self._output_types.pop(handle, None)
+        give_back()
 
     # -- front ends come and go -------------------------------------------------------------------
 

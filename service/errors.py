@@ -12,10 +12,14 @@
     │   ├── RequestTimeout        the request did not arrive in time
     │   ├── TargetTooLong         a path longer than all headers may be
     │   ├── HeadersTooLarge       more header lines or bytes than allowed
+    │   ├── Unauthorized          an admin route without the admin token
+    │   ├── Forbidden             an admin route asked by a web page
+    │   ├── ControlRefused        load or unload where the control mode does not take them
     │   ├── UnsupportedMedia      a content type or encoding that the endpoint does not take
     │   └── InputRefused          the model's graph refused the values (an id out of range …)
     ├── Unavailable             try again, here or at another replica
     │   ├── QueueFull             the bounded queue is full; Retry-After says when it will not be
+    │   ├── LoadFailed            a version that was to be loaded cannot be served
     │   ├── NotReady              the model is still loading or has failed its exam
     │   ├── WorkerLost            the worker died while it held the request
     │   └── ShuttingDown          the server is ending
@@ -88,6 +92,24 @@ class HeadersTooLarge(RequestError):
     reason = "headers_too_large"
 
 
+class Unauthorized(RequestError):
+    """Says nothing about what is wrong with a token."""
+
+    status = 401
+    reason = "unauthorized"
+
+
+class Forbidden(RequestError):
+    status = 403
+    reason = "forbidden"
+
+
+class ControlRefused(RequestError):
+    """The server was started with another model control mode."""
+
+    reason = "model_control"
+
+
 class UnsupportedMedia(RequestError):
     status = 415
     reason = "unsupported_media_type"
@@ -115,6 +137,12 @@ class QueueFull(Unavailable):
 
 class NotReady(Unavailable):
     reason = "not_ready"
+
+
+class LoadFailed(Unavailable):
+    """Told to whoever asked for the load; the message has the reason and what is served instead."""
+
+    reason = "load_failed"
 
 
 class WorkerLost(Unavailable):

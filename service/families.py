@@ -238,6 +238,13 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         _by_reason("load_failures"),
     ),
     Family(
+        "repository_poll_errors_total",
+        "counter",
+        "Looks at the repository, or at one model's folder, that failed; what was served stays.",
+        (),
+        lambda metrics: (((), float(metrics.repository_poll_errors)),),
+    ),
+    Family(
         "session_info",
         "gauge",
         "Always 1. The provider that was asked for, the one that computes, and its threads.",

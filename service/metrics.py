@@ -43,6 +43,7 @@ class Metrics:
         self.other_failures: defaultdict[str, int] = defaultdict(int)
         self.worker_restarts: defaultdict[str, int] = defaultdict(int)
         self.frontend_restarts: defaultdict[str, int] = defaultdict(int)
+        self.repository_poll_errors = 0
         self.loop_lag = Histogram()
         self.loop_lag_max_s: Callable[[], float] = lambda: 0.0
         self.is_loop_stale: Callable[[], bool] = lambda: False
@@ -95,6 +96,7 @@ class Metrics:
             "worker_restarts": dict(self.worker_restarts),
             "frontend_restarts": dict(self.frontend_restarts),
             "records_dropped": self.records_dropped(),
+            "repository_poll_errors": self.repository_poll_errors,
             **self.gauges(),
         }
 
@@ -137,6 +139,7 @@ def merged(own: Metrics, dumps: Sequence[Dump]) -> Metrics:
             counts = getattr(total, name)
             for reason, count in dump[name].items():
                 counts[reason] += count
+        total.repository_poll_errors += dump["repository_poll_errors"]
         for sink, count in dump["records_dropped"].items():
             dropped[sink] += count
     for key, cells_of in living.items():

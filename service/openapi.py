@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from service.offload import offload
 from service.operations import Document, Examples, Problem, define, examples_of, operations_of
 from service.registry import ModelRegistry, ServedModel
+from service.tasks import open_task
 from service.tasks.base import ServiceTask
 from service.tasks.image_generation import ImageGeneration
 from service.tasks.text_generation import TextGeneration
@@ -30,10 +31,11 @@ def build(app: FastAPI, models: Sequence[ServedModel]) -> Document:
     _correct_refusals(document)
     operations: Document = {}
     for model in models:
-        if model.is_ready and model.task is not None:
-            examples = examples_of(model, model.task)
-            operations |= operations_of(model, model.task, examples, schemas)
-            _exemplify(document["paths"], model, model.task, examples)
+        if model.can_answer:
+            task = model.task or open_task(model.bundle)  # a lazy model's, for this once
+            examples = examples_of(model, task)
+            operations |= operations_of(model, task, examples, schemas)
+            _exemplify(document["paths"], model, task, examples)
     # The loaded models come first: they are what a reader is looking for.
     document["paths"] = operations | document["paths"]
     return document
@@ -56,7 +58,7 @@ def _exemplify(paths: Document, model: ServedModel, task: ServiceTask, examples:
     """Fill what has no example yet with this model, where it can answer."""
     name = model.key.name
     for path, operation in _operations(paths):
-        if path.startswith(_V2_INFER) and path.endswith("/infer") and model.batcher is None:
+        if path.startswith(_V2_INFER) and path.endswith("/infer") and examples.v2 is None:
             continue
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path" and parameter["name"] in ("name", "version"):
@@ -93,7 +95,7 @@ class OpenApi:
 
     async def render(self, app: FastAPI, registry: ModelRegistry) -> bytes:
         models = registry.newest()
-        served = tuple((model.key, model.is_ready) for model in models)
+        served = tuple((model.key, model.can_answer) for model in models)
         if served != self._built_for:
             document = await offload(build, app, models)
             self._body, self._built_for = orjson.dumps(document), served

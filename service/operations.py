@@ -34,7 +34,7 @@ class Examples:
 
 def examples_of(model: ServedModel, task: ServiceTask) -> Examples:
     """Reads the bundle."""
-    return Examples(task.example(), None if model.batcher is None else v2_example(model.bundle))
+    return Examples(task.example(), v2_example(model.bundle) if model.manifest.runner == "batch" else None)
 
 
 def operations_of(

@@ -15,7 +15,8 @@ import time
 from models.catalog import require_repository
 from models.errors import UsageError
 from service.errors import StartError
-from service.loader import Loader, drain
+from service.lifecycle.admin import check_settings
+from service.lifecycle.lifecycle import Lifecycle, drain
 from service.metrics import Metrics
 from service.registry import ModelRegistry
 from service.runtimes.base import SessionOptions
@@ -33,6 +34,7 @@ _LAST_RUNS_S = 1.0
 def serve(settings: Settings) -> int:
     """Serve until told to stop; returns the exit code. Raises StartError, UsageError, BundleError."""
     _configure_logging(settings)
+    check_settings(settings)
     require_repository(settings.repository)
     if importlib.util.find_spec("onnxruntime") is None:
         raise StartError("ONNX Runtime is not installed: pip install .[cpu] (or .[gpu])")
@@ -72,19 +74,22 @@ async def _run(
 
     install(server, on_drain, settings.lame_duck_s)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    loading = asyncio.create_task(Loader(settings, registry, pool, metrics).load_all())
+    lifecycle = Lifecycle(settings, registry, pool, metrics)
+    loading = asyncio.create_task(lifecycle.start())
     try:
         with vital_signs(metrics, server, registry, pool):
             await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 loading.result()
                 _announce(settings, listener, registry, time.perf_counter() - began)
+                lifecycle.begin_polling()
             await serving
     finally:
         loading.cancel()
         server.should_exit = True
         await asyncio.gather(loading, serving, return_exceptions=True)
         await _drain(registry)
+        await lifecycle.close()
         observer.flush()
     _log.info("stopped")
     return 0

@@ -7,13 +7,15 @@ reads the environment. A bad value stops the start with key, value and what was 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.catalog import default_repository
 from models.errors import UsageError
+from service.lifecycle.version_policy import VersionPolicy
 
 Names = Annotated[tuple[str, ...], NoDecode]
+Policy = Annotated[VersionPolicy, NoDecode, BeforeValidator(VersionPolicy.parse)]
 
 
 class Settings(BaseSettings):
@@ -63,8 +65,35 @@ class Settings(BaseSettings):
         description="serve only these models, and be ready only when all of them are (repeatable; "
         "in the environment separated by commas); default: every model in the repository",
     )
-    versions: int = Field(
-        default=1, ge=1, le=100, description="newest sound versions of each model to serve"
+    version_policy: Policy = Field(
+        default=VersionPolicy(),
+        description="which versions of each model are served: latest=N (one that fails gives its place "
+        "to the next older), all, or specific=1,3",
+    )
+    model_control_mode: Literal["none", "poll", "explicit"] = Field(
+        default="none",
+        description="none: what the repository holds at start is served until the end; poll: the "
+        "repository is looked at again and again, new versions are served and deleted ones drained; "
+        "explicit: only what --model names is loaded at start ('*': everything), the rest when "
+        "POST /v2/repository/models/M/load says so",
+    )
+    repository_poll_s: float = Field(
+        default=15.0,
+        ge=0.05,
+        le=86_400,
+        description="with poll, the pause between two looks; a look costs a few file-status calls per "
+        "version, an unchanged version is not read again",
+    )
+    lazy: bool = Field(
+        default=False,
+        description="check models at start but load each on its first request, which waits for it; for "
+        "many models of which few are in use",
+    )
+    admin_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="secret that load and unload require as Authorization: Bearer; needed for explicit "
+        "control on an address that others can reach. Better given in the environment, where the list "
+        "of processes does not show it",
     )
     allow_failed_gate: Names = Field(
         default=(), description="serve this model although its quality gate failed (repeatable)"

@@ -1,4 +1,6 @@
-"""The application in layers, outermost first: edge with its fast lane → observation → bodies → FastAPI."""
+"""The application in layers, outermost first: edge with its fast lane → observation → leases → bodies →
+FastAPI.
+"""
 
 import time
 from functools import partial
@@ -14,6 +16,7 @@ from service.edge.bodies import BodyGuard
 from service.edge.lane import Lane
 from service.edge.protocol import Edge, EdgeProtocol, Limits
 from service.edge.sweeper import Sweeper
+from service.lifecycle.leases import Leases
 from service.metrics import Metrics
 from service.observe import Observed, Observer
 from service.registry import ModelRegistry
@@ -27,7 +30,7 @@ def build(registry: ModelRegistry, settings: Settings, metrics: Metrics) -> tupl
     event loop that will run it."""
     observer = make_observer(settings, metrics)
     app = BodyGuard(create_app(registry, settings, metrics), settings.max_body_bytes)
-    observed = Observed(app, observer, settings.max_body_bytes)
+    observed = Observed(Leases(app), observer, settings.max_body_bytes)
     lane = Lane(
         registry,
         observer,

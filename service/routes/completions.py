@@ -36,7 +36,7 @@ router = APIRouter(tags=["openai"], route_class=OpenAIRoute)
 async def create_completion(request: Request) -> Response:
     content_type(request)  # refuses what is not UTF-8, or compressed
     asked = parse(CompletionRequest, parse_json(await request.body()))
-    model, task = served(request, asked.model)
+    model, task = await served(request, asked.model)
     if not isinstance(task, TextGeneration):
         raise ParameterInvalid(
             f"model {asked.model!r} does {task.name}, not text generation", "model"

@@ -9,7 +9,9 @@ from typing import cast
 from starlette.requests import Request
 
 from models.naming import is_version
-from service.errors import NotReady, UnknownModel
+from service.errors import UnknownModel
+from service.lifecycle.leases import acquire
+from service.lifecycle.tasks import open_task_of
 from service.pipeline import Phases
 from service.registry import ModelRegistry, ServedModel
 from service.tasks.base import ServiceTask
@@ -19,18 +21,26 @@ def request_id(request: Request) -> str:
     return cast(str, request.scope.get("slipway.request_id", ""))
 
 
-def served(
-    request: Request, name: str, version: str | None = None
-) -> tuple[ServedModel, ServiceTask]:
-    """The model that a request asks for, ready. Raises UnknownModel or NotReady."""
+async def acquired(request: Request, name: str, version: str | None = None) -> ServedModel:
+    """The model that a request asks for, ready, and kept for it until its answer is written; one that is
+    loaded on its first request is waited for. Raises UnknownModel, NotReady or DeadlineExceeded."""
     registry: ModelRegistry = request.app.state.registry
     if version is not None and not is_version(version):
         raise UnknownModel(f"model {name[:64]!r} has no version {version[:32]!r}")
-    model = registry.get(name, None if version is None else int(version))
+    number = None if version is None else int(version)
+    model = await acquire(request.scope, registry, name, number, deadline(request))
     # Tells the layers around the routes which model to count this request for.
     request.scope["slipway.model"] = model.key
-    if model.task is None:
-        raise NotReady(f"model {model.key} takes no typed requests at the moment")
+    return model
+
+
+async def served(
+    request: Request, name: str, version: str | None = None
+) -> tuple[ServedModel, ServiceTask]:
+    """As `acquired`, for typed requests, which also need the model's task."""
+    model = await acquired(request, name, version)
+    if model.task is None:  # a lazy model whose callers have only sent tensors so far
+        model.task = await open_task_of(model)
     return model, model.task
 
 

@@ -34,7 +34,7 @@ router = APIRouter(tags=["openai"], route_class=OpenAIRoute)
 async def create_images(request: Request) -> Response:
     content_type(request)  # refuses what is not UTF-8, or compressed
     asked = parse(ImageRequest, parse_json(await request.body()))
-    model, task = served(request, asked.model)
+    model, task = await served(request, asked.model)
     if not isinstance(task, ImageGeneration):
         raise ParameterInvalid(f"model {asked.model!r} does {task.name}, not images", "model")
     count = bounded("n", asked.n, MAX_CHOICES)

@@ -9,10 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from models.naming import is_version
-from service.errors import UnknownModel
 from service.inference import InferEndpoint
-from service.registry import ModelRegistry
+from service.routes.context import acquired
 from service.settings import Settings
 
 router = APIRouter(prefix="/v2", tags=["v2"])
@@ -60,12 +58,8 @@ async def infer_version(request: Request, name: str, version: str) -> Response:
 
 
 async def _infer(request: Request, name: str, version: str | None) -> Response:
-    registry: ModelRegistry = request.app.state.registry
     settings: Settings = request.app.state.settings
-    if version is not None and not is_version(version):
-        raise UnknownModel(f"model {name[:64]!r} has no version {version[:32]!r}")
-    model = registry.get(name, None if version is None else int(version))
-    request.scope["slipway.model"] = model.key
+    model = await acquired(request, name, version)
     endpoint = InferEndpoint(model, settings.request_timeout_s, settings.compress_above_bytes)
     headers = _joined(request.scope["headers"])
     answer, queue_s, infer_s = await endpoint.answer(headers, await request.body())

@@ -85,7 +85,7 @@ def _config(request: Request, found: ServedModel) -> Json:
 
 
 def _readiness(found: ServedModel) -> Json:
-    is_ready = found.is_ready
+    is_ready = found.can_answer
     body = {"name": found.key.name, "ready": is_ready}
     return Json(body, status_code=200 if is_ready else 503)
 

@@ -37,7 +37,7 @@ def _describe(registry: ModelRegistry, model: ServedModel) -> ModelObject:
         id=manifest.name,
         created=int(datetime.fromisoformat(manifest.created_at).timestamp()),
         name=manifest.name,
-        ready=model.is_ready,
+        ready=model.can_answer,
         version=manifest.version,
         versions=registry.versions(manifest.name),
         task=manifest.task,

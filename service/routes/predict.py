@@ -46,12 +46,12 @@ async def predict_v1_version(request: Request, name: Name, version: Version) -> 
 
 
 async def _typed(request: Request, name: str, version: str | None) -> Response:
-    model, task = served(request, name, version)
+    model, task = await served(request, name, version)
     return await _answer(request, model, task, await read_typed(request, task))
 
 
 async def _v1(request: Request, name: str, version: str | None) -> Response:
-    model, task = served(request, name, version)
+    model, task = await served(request, name, version)
     content_type(request)  # V1 clients label JSON in many ways; only the character set matters
     return await _answer(request, model, task, await read_document(request, from_instances, task))
 

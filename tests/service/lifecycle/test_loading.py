@@ -1,7 +1,7 @@
 """The operator's numbers win over the bundle's."""
 
 from models.manifest import Batching
-from service.loader import with_overrides
+from service.lifecycle.loading import with_overrides
 from service.settings import Settings
 
 

@@ -1,0 +1,115 @@
+"""One version from its folder to "ready": open and verify, gates, exam in a process apart, load, batcher.
+
+Nothing here knows other versions of the model; what is served meanwhile is not touched.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import cast
+
+from models.bundle import Bundle, open_bundle
+from models.errors import BundleError
+from models.manifest import Batching
+from service.batcher import batcher_over, limits_of
+from service.lifecycle.tasks import open_task_of
+from service.meters import SessionInfo
+from service.metrics import Metrics
+from service.registry import ServedModel
+from service.settings import Settings
+from service.workers.base import LoadReport, ModelKey, WorkerPool
+
+_log = logging.getLogger("slipway.loader")
+
+_LEAST_AT_ONCE = 2
+
+
+class GateFailed(BundleError):
+    """Its quality gate failed when it was published, and nobody said that it may serve all the same."""
+
+    reason = "gate"
+
+
+class Loading:
+    """Belongs to the event loop. A few versions at once: a hundred at the start must not all be in memory
+    twice."""
+
+    def __init__(self, settings: Settings, pool: WorkerPool, metrics: Metrics) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._metrics = metrics
+        self._places = asyncio.Semaphore(max(_LEAST_AT_ONCE, pool.size))
+
+    async def open(self, path: Path) -> Bundle:
+        """Every checksum is computed, on a thread. Raises BundleError."""
+        bundle = await asyncio.to_thread(open_bundle, path)
+        failed = [gate.name for gate in bundle.manifest.gates if not gate.passed]
+        if failed and bundle.name not in self._settings.allow_failed_gate:
+            raise GateFailed(
+                f"{bundle.name}/{bundle.version}: gate {', '.join(failed)} failed; "
+                f"--allow-failed-gate {bundle.name} serves it"
+            )
+        return bundle
+
+    def new_model(self, bundle: Bundle) -> ServedModel:
+        return ServedModel(
+            bundle, self._pool, self._metrics.model(ModelKey(bundle.name, bundle.version))
+        )
+
+    async def examine(self, bundle: Bundle) -> None:
+        """Raises BundleError when the version cannot be opened or fails its exam, whatever it does to the
+        process that tries."""
+        # A pool in this very process has nowhere else to try it.
+        examine = getattr(self._pool, "examine", None)
+        if examine is not None:
+            async with self._places:
+                await cast("Callable[[Bundle], Awaitable[LoadReport]]", examine)(bundle)
+
+    async def load(self, model: ServedModel) -> None:
+        """Examined before; here it is loaded where it will serve, and gets what requests need.
+
+        Raises SlipwayErrors; the workers have forgotten it then.
+        """
+        async with self._places:
+            await self._load(model)
+
+    async def _load(self, model: ServedModel) -> None:
+        began = time.perf_counter()
+        key, meters = model.key, model.meters
+        try:
+            if not self._settings.lazy:
+                model.task = await open_task_of(model)
+            report = model.report = await self._pool.load(model.bundle)
+        except Exception:  # passed on, once the workers have forgotten the model again
+            await self._pool.unload(key)
+            raise
+        if model.manifest.runner == "batch":
+            batching = with_overrides(model.manifest.batching, self._settings)
+            limits = limits_of(batching, self._pool.size)
+            batcher = batcher_over(self._pool, key, model.manifest, limits, meters)
+            model.batcher = batcher
+            meters.pending = lambda: batcher.pending_rows
+        meters.is_ready = lambda: model.can_answer
+        meters.load_s = time.perf_counter() - began
+        active = report.provider.removesuffix("ExecutionProvider").lower()
+        meters.session = SessionInfo(self._settings.provider, active, report.threads)
+        model.reason = ""
+        model.state = "ready"
+        _log.info("%s is ready after %.2f s", key, meters.load_s)
+
+
+def with_overrides(batching: Batching, settings: Settings) -> Batching:
+    """The operator's numbers win over the bundle's."""
+    changes: dict[str, object] = {}
+    if settings.max_batch_size:
+        changes["max_batch_size"] = settings.max_batch_size
+    if settings.max_queue_delay_microseconds >= 0:
+        changes["max_queue_delay_microseconds"] = settings.max_queue_delay_microseconds
+    if settings.max_queue_size:
+        policy = batching.default_queue_policy
+        changes["default_queue_policy"] = policy.model_copy(
+            update={"max_queue_size": settings.max_queue_size}
+        )
+    return batching.model_copy(update=changes)

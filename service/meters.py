@@ -12,7 +12,10 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from service.workers.base import LoadReport
 
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
@@ -71,6 +74,12 @@ class SessionInfo:
     requested_provider: str
     active_provider: str
     threads: int
+
+    @classmethod
+    def of(cls, requested_provider: str, report: "LoadReport") -> "SessionInfo":
+        """In the settings' words, so that the two providers can be compared."""
+        active = report.provider.removesuffix("ExecutionProvider").lower()
+        return cls(requested_provider, active, report.threads)
 
 
 _SUMS = (

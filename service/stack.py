@@ -3,6 +3,7 @@ FastAPI.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,12 +25,19 @@ from service.settings import Settings
 from service.signals import GracefulServer
 from service.spans import open_export
 
+Wrap = Callable[[ASGIApp], ASGIApp]
 
-def build(registry: ModelRegistry, settings: Settings, metrics: Metrics) -> tuple[ASGIApp, Edge]:
+
+def build(
+    registry: ModelRegistry,
+    settings: Settings,
+    metrics: Metrics,
+    wrap: Wrap = lambda app: app,
+) -> tuple[ASGIApp, Edge]:
     """The whole ASGI application, and what the connections in front of it share; must be called in the
     event loop that will run it."""
     observer = make_observer(settings, metrics)
-    app = BodyGuard(create_app(registry, settings, metrics), settings.max_body_bytes)
+    app = BodyGuard(wrap(create_app(registry, settings, metrics)), settings.max_body_bytes)
     observed = Observed(Leases(app), observer, settings.max_body_bytes)
     lane = Lane(
         registry,
@@ -49,9 +57,13 @@ def make_observer(settings: Settings, metrics: Metrics) -> Observer:
 
 
 def build_server(
-    registry: ModelRegistry, settings: Settings, metrics: Metrics
+    registry: ModelRegistry,
+    settings: Settings,
+    metrics: Metrics,
+    wrap: Wrap = lambda app: app,
 ) -> tuple[GracefulServer, Observer]:
-    observed, edge = build(registry, settings, metrics)
+    """`wrap` puts a layer around the innermost application, when there are several front ends."""
+    observed, edge = build(registry, settings, metrics, wrap)
     app: Any = observed  # uvicorn's type for an application is narrower than Starlette's
     protocol: Any = partial(EdgeProtocol, edge)  # a class by its type, called like a function
     config = uvicorn.Config(

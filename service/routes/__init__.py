@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 _MODULES: tuple[str, ...] = (
     "predict",
+    "predict_v1",
     "completions",
     "images",
     "models",

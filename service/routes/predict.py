@@ -1,9 +1,8 @@
 """Typed prediction: send what a person has (a picture, a text), get what a person reads.
 
-`/v1/models/{name}/predict` takes every form of `service.intake`; `/v1/models/{name}:predict` is TF
-Serving's and KServe's V1 protocol. Both answer a list of predictions in the order of the instances. One
-bad instance fails the whole request and is named by its index, so that no caller mistakes a shorter
-list for the full one.
+`/v1/models/{name}/predict` takes every form of `service.intake` and answers a list of predictions in the
+order of the instances. One bad instance fails the whole request and is named by its index, so that no
+caller mistakes a shorter list for the full one. `predict_v1` is the same in TF Serving's words.
 """
 
 from typing import Annotated
@@ -12,7 +11,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from service.connection import while_connected
-from service.intake import Intake, content_type, from_instances, read_document, read_typed
+from service.intake import Intake, read_typed
 from service.pipeline import Ask, predict
 from service.registry import ServedModel
 from service.responses import Json
@@ -35,25 +34,9 @@ async def predict_typed_version(request: Request, name: Name, version: Version) 
     return await _typed(request, name, version)
 
 
-@router.post("/v1/models/{name}:predict", summary="V1 protocol: instances in, predictions out")
-async def predict_v1(request: Request, name: Name) -> Response:
-    return await _v1(request, name, None)
-
-
-@router.post("/v1/models/{name}/versions/{version}:predict", summary="V1 protocol, one version")
-async def predict_v1_version(request: Request, name: Name, version: Version) -> Response:
-    return await _v1(request, name, version)
-
-
 async def _typed(request: Request, name: str, version: str | None) -> Response:
     model, task = await served(request, name, version)
     return await _answer(request, model, task, await read_typed(request, task))
-
-
-async def _v1(request: Request, name: str, version: str | None) -> Response:
-    model, task = await served(request, name, version)
-    content_type(request)  # V1 clients label JSON in many ways; only the character set matters
-    return await _answer(request, model, task, await read_document(request, from_instances, task))
 
 
 async def _answer(

@@ -123,7 +123,7 @@ def test_v1_takes_instances_and_parameters(service: Service) -> None:
     numbers = service.client.post(
         "/v1/models/double:predict", json={"instances": [[1, 2, 3], {"x": [4, 5, 6]}]}
     )
-    assert numbers.json()["predictions"] == [{"y": [2, 4, 6]}, {"y": [8, 10, 12]}]
+    assert numbers.json()["predictions"] == [[2, 4, 6], [8, 10, 12]]
 
 
 def test_a_prompt_is_continued(service: Service) -> None:

@@ -11,10 +11,12 @@ import logging
 import socket
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from models.catalog import require_repository
 from models.errors import UsageError
 from service.errors import StartError
+from service.frontends.base import Alone, FrontEnds
 from service.lifecycle.admin import check_settings
 from service.lifecycle.lifecycle import Lifecycle, drain
 from service.metrics import Metrics
@@ -25,6 +27,9 @@ from service.threads import plan, usable_cores
 from service.vitals import build_labels, vital_signs
 from service.workers.base import WorkerPool
 
+if TYPE_CHECKING:
+    from service.workers.pool import ProcessPool
+
 _log = logging.getLogger("slipway.server")
 
 _BACKLOG = 2048
@@ -33,13 +38,13 @@ _LAST_RUNS_S = 1.0
 
 def serve(settings: Settings) -> int:
     """Serve until told to stop; returns the exit code. Raises StartError, UsageError, BundleError."""
-    _configure_logging(settings)
+    configure_logging(settings)
     check_settings(settings)
     require_repository(settings.repository)
     if importlib.util.find_spec("onnxruntime") is None:
         raise StartError("ONNX Runtime is not installed: pip install .[cpu] (or .[gpu])")
     listener = _listen(settings)
-    with listener, asyncio.Runner(loop_factory=_new_loop) as runner:
+    with listener, asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(_serve(settings, listener))
 
 
@@ -67,13 +72,15 @@ async def _run(
     from service.signals import install
     from service.stack import build_server
 
-    server, observer = build_server(registry, settings, metrics)
+    front_ends = _front_ends(settings, listener, registry, pool, metrics)
+    server, observer = build_server(registry, settings, metrics, front_ends.wrap)
 
     def on_drain() -> None:
         registry.is_draining = True
+        front_ends.drain()
 
     install(server, on_drain, settings.lame_duck_s)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = asyncio.create_task(front_ends.serve(server))
     lifecycle = Lifecycle(settings, registry, pool, metrics)
     loading = asyncio.create_task(lifecycle.start())
     try:
@@ -81,6 +88,7 @@ async def _run(
             await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 loading.result()
+                await front_ends.up()
                 _announce(settings, listener, registry, time.perf_counter() - began)
                 lifecycle.begin_polling()
             await serving
@@ -90,9 +98,29 @@ async def _run(
         await asyncio.gather(loading, serving, return_exceptions=True)
         await _drain(registry)
         await lifecycle.close()
+        await front_ends.end()
         observer.flush()
     _log.info("stopped")
     return 0
+
+
+def _front_ends(
+    settings: Settings,
+    listener: socket.socket,
+    registry: ModelRegistry,
+    pool: WorkerPool,
+    metrics: Metrics,
+) -> FrontEnds:
+    """This process, and the secondaries when there are to be some; those start at once."""
+    if settings.frontends == 1:
+        return Alone(listener)
+    from service.frontends.primary import Primary
+    from service.frontends.shared_pool import SharedPool
+
+    assert isinstance(pool, SharedPool)
+    primary = Primary(settings, listener, registry, pool, metrics)
+    primary.start()
+    return primary
 
 
 async def _drain(registry: ModelRegistry) -> None:
@@ -110,15 +138,16 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     workers, threads = plan(cores, settings.workers)
     options = SessionOptions(threads, settings.provider)
     if settings.isolation == "none":
+        if settings.frontends > 1:
+            raise UsageError("--frontends shares worker processes; --isolation none has none")
         from service.workers.inprocess import InProcessPool
 
         return InProcessPool(workers, options)
-    from service.workers.pool import ProcessPool
 
     def count(reason: str) -> None:
         metrics.worker_restarts[reason] += 1
 
-    return ProcessPool(
+    return _pool_class(settings)(
         workers,
         options,
         hang_timeout_s=settings.hang_timeout_s,
@@ -126,6 +155,16 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
         load_memory_bytes=settings.load_memory_bytes,
         on_restart=count,
     )
+
+
+def _pool_class(settings: Settings) -> "type[ProcessPool]":
+    from service.workers.pool import ProcessPool
+
+    if settings.frontends == 1:
+        return ProcessPool
+    from service.frontends.shared_pool import SharedPool
+
+    return SharedPool
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -179,7 +218,7 @@ def _announce(
         _log.info("listening at %s all the same", url)
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
     except ImportError:  # not on every platform; the standard loop does the same, slower
@@ -187,7 +226,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _configure_logging(settings: Settings) -> None:
+def configure_logging(settings: Settings) -> None:
     """Plain lines on stderr; the access log has stdout to itself."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))

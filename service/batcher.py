@@ -268,9 +268,7 @@ class Batcher:
         self._sweeper = None
         now = self._clock()
         self._backlog.purge(now)
-        for ticket in self._execution.tickets():
-            if ticket.deadline is not None and ticket.deadline <= now:
-                ticket.fail(DeadlineExceeded("the request's time was over during its run"))
+        self._execution.expire(now)
         if self._execution.running or self._backlog.rows:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
 

@@ -14,11 +14,17 @@ from models.errors import SlipwayError
 from service.assembly import Assembly
 from service.batch_cost import BatchCost
 from service.drain import DrainRate
-from service.errors import InferenceFailed, InputRefused, ShuttingDown
+from service.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InferenceFailed,
+    InputRefused,
+    ShuttingDown,
+)
 from service.isolate import CAUSED_BY_ITEMS, isolate
 from service.metrics import ModelMeters
 from service.ticket import Arrays, Ticket
-from service.workers.base import RunResult
+from service.workers.base import RunResult, Sent
 
 _log = logging.getLogger("slipway.batcher")
 
@@ -26,7 +32,7 @@ Run = Callable[[Arrays], Awaitable[RunResult]]
 """Inputs with batch axis → outputs."""
 
 OnResult = Callable[[RunResult | Exception], None]
-Submit = Callable[[Arrays, OnResult], object]
+Submit = Callable[[Arrays, OnResult], Sent | None]
 """As Run; the outcome is given to the callback, once, in the loop's thread, perhaps at once."""
 
 
@@ -66,7 +72,7 @@ class Execution:
         self._meters = meters
         self._clock = clock
         self._on_end = on_end
-        self._running: dict[int, Sequence[Ticket]] = {}
+        self._running: dict[int, tuple[Sequence[Ticket], Sent | None]] = {}
         self._searches: set[asyncio.Task[None]] = set()
         self.drain = DrainRate()
         self.cost = BatchCost()
@@ -76,20 +82,30 @@ class Execution:
         """Batches that occupy an instance of the model."""
         return len(self._running)
 
-    def tickets(self) -> list[Ticket]:
-        return [ticket for batch in self._running.values() for ticket in batch]
+    def expire(self, now: float) -> None:
+        """Deadlines pass during a run as well. A batch that nobody waits for any more is not sent, if
+        it still stands behind other models' batches."""
+        for batch, sent in list(self._running.values()):
+            for ticket in batch:
+                if ticket.deadline is not None and ticket.deadline <= now:
+                    ticket.fail(DeadlineExceeded("the request's time was over during its run"))
+            if sent is not None and all(ticket.is_done for ticket in batch):
+                sent.is_dropped = True
 
     def launch(self, batch: Sequence[Ticket]) -> None:
         """Run a batch. Whatever happens, each of its tickets gets an outcome."""
-        self._running[id(batch)] = batch
+        self._running[id(batch)] = (batch, None)
         began = self._clock()
         try:
             inputs = self._assembly.stack(batch)
             on_result = partial(self._ran, batch, began, self._clock())
-            self._submit(inputs, on_result)
+            sent = self._submit(inputs, on_result)
         except Exception as error:  # this batch's callers are told, the next batch is tried
             self._fail(batch, error)
             self._end(batch)
+        else:
+            if id(batch) in self._running:  # not answered yet
+                self._running[id(batch)] = (batch, sent)
 
     def _ran(
         self,
@@ -190,6 +206,6 @@ def _answer(batch: Sequence[Ticket], parts: Sequence[Arrays]) -> None:
 
 
 def _tell(batch: Sequence[Ticket], error: SlipwayError) -> None:
-    if not isinstance(error, InputRefused):  # a caller's mistake is no news
+    if not isinstance(error, (InputRefused, Cancelled)):  # what callers do is no news
         detail = getattr(error, "detail", "")
         _log.warning("a batch of %d failed: %s %s", len(batch), error, detail)

@@ -92,13 +92,19 @@ class WorkerPool(Protocol):
         """Events until one carries a finish reason; closing the iterator cancels the work."""
 
 
+class Sent(Protocol):
+    """A batch on its way. `is_dropped`: nobody waits for it any more; if it has not begun it need not."""
+
+    is_dropped: bool
+
+
 @runtime_checkable
 class Submits(Protocol):
     """A pool that also takes a callback instead of being awaited, which saves a task per batch."""
 
     def submit(
         self, key: ModelKey, inputs: Arrays, on_result: Callable[[RunResult | Exception], None]
-    ) -> object:
+    ) -> Sent:
         """As `run`; the outcome is given once, in the loop's thread, perhaps before this returns."""
 
 

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from models.errors import SlipwayError
-from service.errors import WorkerLost
+from service.errors import Cancelled, WorkerLost
 from service.workers.base import Arrays, RunResult
 from service.workers.connection import Answer, Connection, Job
 from service.workers.hosted import Hosted
+from service.workers.pulse import BATCH_LANE
 from service.workers.streams import stream_events
 
 if TYPE_CHECKING:
@@ -28,12 +29,20 @@ class Dispatcher:
     def __init__(self, on_end: Callable[[Connection], None]) -> None:
         self._on_end = on_end
         self._waiting: deque[Job] = deque()
+        self.started = 0  # batches sent to workers
         self.connections: list[Connection] = []
 
     @property
     def waiting(self) -> int:
         """Batches for which no worker had room."""
         return len(self._waiting)
+
+    def is_calm(self) -> bool:
+        """No worker runs a batch, for this front end or, as far as the pulses tell, for another."""
+        for connection in self.connections:
+            if connection.in_flight or connection.pulse.doing(BATCH_LANE) is not None:
+                return False
+        return True
 
     def add(self, connection: Connection) -> None:
         self.connections.append(connection)
@@ -119,12 +128,14 @@ class Dispatcher:
 
     def _place(self, job: Job) -> None:
         if job.is_dropped:
+            job.on_done(Cancelled("nobody waits for this batch any more"))
             return
         connection = self._pick(job.handle)
         if connection is None:
             self._waiting.append(job)
         else:
-            connection.run(job)
+            self.started += 1
+            connection.run(job, is_alone=self.is_calm())
 
     def _pick(self, handle: int) -> Connection | None:
         """The least busy with room; the first of equals, whose caches are warm."""

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from service.batcher import Batcher, BatchLimits
-from service.errors import InferenceFailed, InputRefused, NotReady, ShuttingDown, WorkerLost
+from service.errors import (
+    Cancelled,
+    InferenceFailed,
+    InputRefused,
+    NotReady,
+    ShuttingDown,
+    WorkerLost,
+)
 from service.execution import OnResult, Submit
 from service.metrics import ModelMeters
 from service.ticket import Ticket
@@ -120,6 +127,34 @@ async def test_a_search_for_the_guilty_that_is_cut_short_leaves_nobody_without_a
         task.cancel()
     await batcher.close()
     assert all(isinstance(ticket.error, InferenceFailed) for ticket in tickets)
+
+
+@in_loop
+async def test_a_batch_that_nobody_waits_for_need_not_be_sent_any_more() -> None:
+    class Job:
+        is_dropped = False
+
+    jobs: list[tuple[Job, OnResult]] = []
+
+    def submit(inputs: Arrays, on_result: OnResult) -> Job:
+        jobs.append((Job(), on_result))
+        return jobs[-1][0]
+
+    now = [100.0]
+    limits = BatchLimits(max_batch_size=2, concurrency=2)
+    batcher = Batcher(unused, vector(2), limits, ModelMeters("m", 1), lambda: now[0], submit=submit)
+    left, late = batcher.enqueue_item(item(1)), batcher.enqueue_item(item(2), deadline=101.0)
+    await until(lambda: len(jobs) == 1)
+    stays = batcher.enqueue_item(item(3))
+    await until(lambda: len(jobs) == 2)
+    left.cancel()
+    now[0] = 102.0
+    await until(lambda: late.is_done)
+    assert [job.is_dropped for job, _ in jobs] == [True, False]
+    jobs[0][1](Cancelled("not sent"))
+    jobs[1][1](RunResult({"y": np.ones((1, 2))}, 0.001))
+    await batcher.close()
+    assert stays.outputs is not None
 
 
 @in_loop

@@ -4,12 +4,11 @@ Made from the manifest and from what the batcher obeys, so operators' settings s
 field for stands in `parameters`, whose values are strings.
 """
 
-from collections.abc import Sequence
-
 from models.blocks import ClassificationPostprocessing
 from models.datatypes import DataType
 from models.manifest import MODEL_FILE, Manifest, TensorSpec
 from service.batch_limits import BatchLimits
+from service.lifecycle.version_policy import VersionPolicy
 from service.protocol.shapes import as_sizes, rest
 
 _KINDS = {"CUDAExecutionProvider": "KIND_GPU", "TensorrtExecutionProvider": "KIND_GPU"}
@@ -18,16 +17,15 @@ _TYPES = {DataType.FLOAT16: "FP16", DataType.BFLOAT16: "BF16", DataType.FLOAT: "
 
 
 def model_config(
-    manifest: Manifest, limits: BatchLimits | None, provider: str, versions: Sequence[int]
+    manifest: Manifest, limits: BatchLimits | None, provider: str
 ) -> dict[str, object]:
-    """`limits` None: the version runs no batches (it generates, or is not ready). `provider`: where it
-    computes, by ONNX Runtime's name. `versions`: those that are served."""
+    """`limits` None: the version runs no batches (it generates). `provider`: where it computes, by ONNX
+    Runtime's name."""
     is_batched = limits is not None and _has_batch_first(manifest)
     config: dict[str, object] = {
         "name": manifest.name,
         "platform": "onnxruntime_onnx",
         "backend": "onnxruntime",
-        "version_policy": {"specific": {"versions": list(versions)}},
         "max_batch_size": limits.max_batch_size if limits is not None and is_batched else 0,
         "input": [_input(spec, is_batched) for spec in manifest.inputs],
         "output": [_output(spec, is_batched, manifest) for spec in manifest.outputs],
@@ -45,6 +43,12 @@ def model_config(
     if limits is not None and is_batched:
         config["dynamic_batching"] = _dynamic_batching(limits)
     return config
+
+
+def version_policy(policy: VersionPolicy) -> dict[str, object]:
+    if policy.kind == "specific":
+        return {"specific": {"versions": list(policy.versions)}}
+    return {"all": {}} if policy.kind == "all" else {"latest": {"num_versions": policy.count}}
 
 
 def _has_batch_first(manifest: Manifest) -> bool:

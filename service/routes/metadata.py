@@ -4,11 +4,14 @@ from fastapi import APIRouter, Request
 
 from models.naming import is_version
 from service.app_info import version
+from service.batch_limits import BatchLimits, limits_of
 from service.errors import UnknownModel
-from service.protocol import v2_config
+from service.lifecycle.loading import with_overrides
+from service.protocol.v2_config import model_config, version_policy
 from service.protocol.v2_metadata import model_metadata, server_metadata
 from service.registry import ModelRegistry, ServedModel
 from service.responses import Json
+from service.settings import Settings
 
 router = APIRouter(prefix="/v2", tags=["v2"])
 
@@ -48,7 +51,7 @@ async def version_ready(request: Request, name: str, version: str) -> Json:
 
 
 @router.get("/models/{name}/config", summary="Configuration of a model")
-async def model_config(request: Request, name: str) -> Json:
+async def config(request: Request, name: str) -> Json:
     """In the shape of Triton's model configuration, with the batching that is in force."""
     return _config(request, find(request, name, None))
 
@@ -78,10 +81,19 @@ def _metadata(request: Request, found: ServedModel) -> Json:
 
 
 def _config(request: Request, found: ServedModel) -> Json:
-    limits = None if found.batcher is None else found.batcher.limits
+    settings: Settings = request.app.state.settings
     provider = "" if found.report is None else found.report.provider
-    versions = _registry(request).versions(found.key.name)
-    return Json(v2_config.model_config(found.manifest, limits, provider, versions))
+    body = model_config(found.manifest, _limits(found, settings), provider)
+    return Json({**body, "version_policy": version_policy(settings.version_policy)})
+
+
+def _limits(found: ServedModel, settings: Settings) -> BatchLimits | None:
+    """What its batcher obeys, or will once it is loaded; None for a model that runs no batches."""
+    if found.batcher is not None:
+        return found.batcher.limits
+    if found.manifest.runner != "batch":
+        return None
+    return limits_of(with_overrides(found.manifest.batching, settings), found.pool.size)
 
 
 def _readiness(found: ServedModel) -> Json:

@@ -135,8 +135,11 @@ async def _drain(registry: ModelRegistry) -> None:
 def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     """Workers and their threads within the cores that this process may use."""
     cores = settings.threads or usable_cores()
-    workers, threads = plan(cores, settings.workers)
+    workers, threads, wide = plan(cores, settings.workers)
     options = SessionOptions(threads, settings.provider)
+    _log.info(
+        "%d workers with %d threads each, %d for a batch that is alone", workers, threads, wide
+    )
     if settings.isolation == "none":
         if settings.frontends > 1:
             raise UsageError("--frontends shares worker processes; --isolation none has none")
@@ -150,6 +153,7 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     return _pool_class(settings)(
         workers,
         options,
+        wide_threads=wide if settings.provider == "cpu" else 0,
         hang_timeout_s=settings.hang_timeout_s,
         load_timeout_s=settings.load_timeout_s,
         load_memory_bytes=settings.load_memory_bytes,

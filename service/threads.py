@@ -7,6 +7,7 @@ process's affinity (onnxruntime issue 29510), so every session is told its numbe
 import math
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 _MAX_DEFAULT_WORKERS = (
     4  # beyond this a worker's memory costs more than its core brings on small models
@@ -27,11 +28,19 @@ def usable_cores(
     return min([float(allowed), *quotas])
 
 
-def plan(cores: float, workers: int) -> tuple[int, int]:
-    """(workers, threads per worker): the sum of threads stays within `cores`. `workers` 0: choose."""
+class ThreadPlan(NamedTuple):
+    """`workers` × `threads` run at the same time; a batch that is alone may have `wide` threads."""
+
+    workers: int
+    threads: int
+    wide: int
+
+
+def plan(cores: float, workers: int) -> ThreadPlan:
+    """The sum of threads stays within `cores`. `workers` 0: choose."""
     whole = max(1, math.floor(cores))
     count = workers or min(whole, _MAX_DEFAULT_WORKERS)
-    return count, max(1, whole // count)
+    return ThreadPlan(count, max(1, whole // count), whole)
 
 
 def _own_groups(proc: Path, cgroup: Path) -> list[Path]:

@@ -34,6 +34,8 @@ class Op(IntEnum):
     CANCEL = 5
     ATTACH = 6
     EXAMINE = 7
+    WIDEN = 8
+    RUN_ALONE = 9
     DONE = 17
     RESULT = 18
     FAILED = 19

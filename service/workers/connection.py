@@ -99,8 +99,11 @@ class Connection:
     def has_room(self) -> bool:
         return self.is_alive and bool(self._free)
 
-    def run(self, job: Job) -> None:
-        """Send a batch; there must be room. Whatever happens, the job gets its outcome."""
+    def run(self, job: Job, *, is_alone: bool = False) -> None:
+        """Send a batch; there must be room. Whatever happens, the job gets its outcome.
+
+        `is_alone`: no other batch runs anywhere, so this one may have all cores.
+        """
         slot = self._free[-1]
         try:
             records = write_tensors(job.arrays, job.types, self._wiring.arenas[slot][0])
@@ -110,7 +113,8 @@ class Connection:
         self._free.pop()
         self._ident = ident = self._ident + 1
         self._runs[ident] = (job, slot)
-        self._link.send(Op.RUN, slot, job.handle, ident, records)
+        op = Op.RUN_ALONE if is_alone else Op.RUN
+        self._link.send(op, slot, job.handle, ident, records)
 
     async def call(self, op: Op, handle: int, body: bytes = b"") -> bytes:
         """LOAD, UNLOAD …, and its answer. Raises what the worker reports, or WorkerLost."""

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from service.runtimes import open_session
 from service.runtimes.base import Session, SessionOptions
 from service.workers.base import LoadReport
 from service.workers.pulse import BATCH_LANE, LOAD_LANE, Doing, Lane, Pulse
+from service.workers.width import LEAST_GAIN, LEAST_RUN_S, Disturbed, gain, has_memory_for, sample
 
 if TYPE_CHECKING:
     from service.generation.host import GenerationHost
@@ -29,22 +30,48 @@ Emit = Callable[[int, bytes], None]
 _log = logging.getLogger("slipway.host")
 
 
-@dataclass(frozen=True)
+@dataclass
 class BatchModel:
-    """`inputs` and `outputs`: tensor names in manifest order, which is the order they cross in."""
+    """`inputs` and `outputs`: tensor names in manifest order, which is the order they cross in.
+
+    `wide`: a second session with more threads, for runs that have the machine to themselves.
+    """
 
     session: Session
     bundle: Bundle
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    wide: Session | None = None
 
-    def run(self, inputs: list[np.ndarray]) -> tuple[list[np.ndarray], float]:
+    def run(
+        self, inputs: list[np.ndarray], is_alone: bool = False
+    ) -> tuple[list[np.ndarray], float]:
         """Outputs in manifest order and the seconds that the graph took."""
+        session = self.wide if is_alone and self.wide is not None else self.session
         named = dict(zip(self.inputs, inputs, strict=True))
         began = time.perf_counter()
-        answers = self.session.run(named)
+        answers = session.run(named)
         infer_s = time.perf_counter() - began
         return [answers[name] for name in self.outputs], infer_s
+
+    def terminate(self) -> None:
+        for session in (self.session, self.wide):
+            if session is not None:
+                session.terminate()
+
+    def close(self) -> None:
+        for session in (self.session, self.wide):
+            if session is not None:
+                session.close()
+
+
+@dataclass(frozen=True)
+class Width:
+    """What `widen` found; `width` in words."""
+
+    width: str
+    is_wide: bool = False
+    is_disturbed: bool = False
 
 
 class ModelHost:
@@ -77,7 +104,7 @@ class ModelHost:
         """Forget a model; unknown handles are ignored, since a failed load leaves none."""
         model = self._batch.pop(handle, None)
         if model is not None:
-            model.session.close()
+            model.close()
         host = self._generation.pop(handle, None)
         if host is not None:
             host.close()
@@ -92,14 +119,19 @@ class ModelHost:
         return model
 
     def run(
-        self, handle: int, connection: int, ident: int, inputs: list[np.ndarray]
+        self,
+        handle: int,
+        connection: int,
+        ident: int,
+        inputs: list[np.ndarray],
+        is_alone: bool = False,
     ) -> tuple[list[np.ndarray], float]:
         """Run a batch so that it can be told to stop. For one thread."""
         model = self.model(handle)
         with self._lock:
             self._running = (connection, ident, model)
         try:
-            return model.run(inputs)
+            return model.run(inputs, is_alone)
         finally:
             with self._lock:
                 self._running = None
@@ -113,7 +145,37 @@ class ModelHost:
         with self._lock:
             if self._running is not None and self._running[:2] == (doing.connection, doing.ident):
                 _log.warning("%s has run for too long", self._running[2].bundle.name)
-                self._running[2].session.terminate()
+                self._running[2].terminate()
+
+    def widen(self, handle: int, threads: int) -> Width:
+        """Open a wide session of a batch model and keep it if it pays. Not for the thread that runs."""
+        model = self.model(handle)
+        narrow = str(self.options.threads)
+        inputs = sample(model.bundle)
+        if inputs is None:
+            return Width(f"{narrow} (nothing to measure with)")
+        began = time.perf_counter()
+        model.session.run(inputs)
+        if time.perf_counter() - began < LEAST_RUN_S:
+            return Width(f"{narrow} (a run is too short to gain by more)")
+        if not has_memory_for(model.bundle):
+            return Width(f"{narrow} (no memory for a second session)")
+        options = replace(self.options, threads=threads)
+        wide = open_session("onnxruntime", model.bundle, options)
+        try:
+            gained = gain(model.session, wide, inputs, lambda: self._running is None)
+        except BaseException as error:  # passed on, but for a measurement to be repeated
+            wide.close()
+            if isinstance(error, Disturbed):
+                return Width(f"{narrow} (too busy to measure)", is_disturbed=True)
+            raise
+        if gained < LEAST_GAIN or self._batch.get(handle) is not model:
+            wide.close()
+            return Width(f"{narrow} ({threads} gain {gained:.2f}×)")
+        model.wide = wide
+        return Width(
+            f"{narrow}, or {threads} for a batch that is alone ({gained:.2f}×)", is_wide=True
+        )
 
     def is_stale(self, handle: int) -> bool:
         """True when a generation model must be opened again before it can answer."""

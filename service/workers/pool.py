@@ -21,6 +21,7 @@ from service.workers.child import Child
 from service.workers.connection import Connection, Job
 from service.workers.crashes import CrashLedger
 from service.workers.dispatch import Dispatcher, OnResult
+from service.workers.elastic import Elastic
 from service.workers.examination import Examiner
 from service.workers.hosted import Hosted
 from service.workers.inspection import Inspection
@@ -38,22 +39,29 @@ _TRIES = 3
 
 
 class ProcessPool:
-    """`on_restart` is told the reason whenever a worker was lost: `lost` or `hung`."""
+    """`on_restart` is told the reason whenever a worker was lost: `lost` or `hung`.
+
+    `wide_threads`: what a batch that is alone may use, where more than a worker's share pays; 0: no more.
+    """
 
     def __init__(
         self,
         workers: int,
         options: SessionOptions,
         *,
+        wide_threads: int = 0,
         hang_timeout_s: float = 60.0,
         load_timeout_s: float = 60.0,
         load_memory_bytes: int = 0,
         on_restart: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._options = options
+        self._wide_threads = wide_threads
         self._hang_timeout_s = hang_timeout_s
         self._on_restart = on_restart
         self._models: dict[ModelKey, Placed] = {}
+        self._reports: dict[ModelKey, LoadReport] = {}
+        self._loading = 0
         self._handles = count(1)
         self._tasks = Tasks()
         clock = asyncio.get_running_loop().time
@@ -62,6 +70,14 @@ class ProcessPool:
         self._dispatcher = Dispatcher(self._ended)
         self._quarantine = Quarantine(
             self._dispatcher, self._make, self._fill_ward, self._release, clock=clock
+        )
+        self._elastic = Elastic(
+            wide_threads,
+            self._tasks,
+            models=self._described,
+            first=self._first,
+            is_calm=self._is_calm,
+            started=lambda: self._dispatcher.started,
         )
         self._supervisor = Supervisor(
             workers,
@@ -105,6 +121,13 @@ class ProcessPool:
         return await self._examiner.examine(bundle)
 
     async def load(self, bundle: Bundle) -> LoadReport:
+        self._loading += 1
+        try:
+            return await self._load(bundle)
+        finally:
+            self._loading -= 1
+
+    async def _load(self, bundle: Bundle) -> LoadReport:
         model = Placed(Hosted.of(bundle, next(self._handles)), bundle, self.size)
         reports: list[LoadReport] = []
         for _ in range(_TRIES):
@@ -123,11 +146,13 @@ class ProcessPool:
             await self._supervisor.full()  # what held up to now was lost to another model
         else:
             raise NotReady(f"workers are lost while {model.key} is loaded; try again in a moment")
-        self._models[model.key] = model
-        return max(reports, key=lambda report: report.seconds)
+        report = max(reports, key=lambda report: report.seconds)
+        self._models[model.key], self._reports[model.key] = model, report
+        return report
 
     async def unload(self, key: ModelKey) -> None:
         model = self._models.pop(key, None)
+        self._reports.pop(key, None)
         if model is not None:
             self._quarantine.forget(model.handle)
             await self._unload_everywhere(model)
@@ -202,10 +227,25 @@ class ProcessPool:
             return_exceptions=True,
         )
 
+    def _described(self) -> Iterable[tuple[Placed, LoadReport]]:
+        for key, model in self._models.items():
+            if not model.hosted.is_generation:
+                yield model, self._reports[key]
+
+    def _first(self) -> Child | None:
+        """The worker that gets a batch when all are idle."""
+        connections = self._dispatcher.connections
+        return self._supervisor.owner_of(connections[0]) if connections else None
+
+    def _is_calm(self) -> bool:
+        return not self._loading and self._dispatcher.is_calm()
+
     # -- what goes wrong ----------------------------------------------------------------------------
 
     def _look(self) -> Iterable[Child]:
         self._quarantine.look()
+        if self._wide_threads > self._options.threads:
+            self._elastic.look()
         return list(self._quarantine.children())
 
     def _ended(self, connection: Connection) -> None:

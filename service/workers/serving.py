@@ -101,7 +101,7 @@ class Worker:
         return True
 
     def _handle(self, peer: Peer, message: Message) -> None:
-        if message.op == Op.RUN:
+        if message.op in (Op.RUN, Op.RUN_ALONE):
             self._answer(peer, message, self._run)
         elif message.op == Op.GENERATE:
             self._generate(peer, message)
@@ -115,6 +115,8 @@ class Worker:
             self._later(peer, message, self._unload)
         elif message.op == Op.EXAMINE:
             self._later(peer, message, self._examine)
+        elif message.op == Op.WIDEN:
+            self._later(peer, message, self._widen)
         elif message.op == Op.ATTACH:
             self._attach(peer, message)
 
@@ -139,7 +141,8 @@ class Worker:
         try:
             inputs_arena, outputs_arena = peer.arenas[message.slot]
             inputs = read_tensors(message.body, inputs_arena)
-            outputs, infer_s = self._host.run(handle, peer.number, message.ident, inputs)
+            is_alone = message.op == Op.RUN_ALONE
+            outputs, infer_s = self._host.run(handle, peer.number, message.ident, inputs, is_alone)
             records = write_tensors(outputs, self._output_types[handle], outputs_arena)
         finally:
             self._pulse.end(BATCH_LANE)
@@ -201,6 +204,11 @@ class Worker:
             report = self._host.load(message.model, bundle)
         self._forget_model(message.model)
         peer.channel.send(Op.DONE, ident=message.ident, body=orjson.dumps(report))
+
+    def _widen(self, peer: Peer, message: Message) -> None:
+        threads = orjson.loads(message.body)["threads"]
+        found = self._host.widen(message.model, threads)
+        peer.channel.send(Op.DONE, ident=message.ident, body=orjson.dumps(found))
 
     def _unload(self, peer: Peer, message: Message) -> None:
         self._forget_model(message.model)

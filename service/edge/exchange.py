@@ -13,7 +13,7 @@ from models.errors import SlipwayError
 from service.edge.head import Head
 from service.edge.lane import ENDPOINT, Lane, Plan
 from service.edge.refusals import refusal
-from service.errors import Cancelled, ShuttingDown
+from service.errors import Cancelled
 from service.inference import Answer, compressed
 from service.protocol.v2 import InferRequest
 from service.responses import Internal
@@ -29,7 +29,7 @@ _TIMING = b"server-timing: queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f\r\n"
 class Exchange:
     """`on_end` is called once per request, when its answer was handed to the transport or given up.
 
-    `closes` may be set while a request is under way: its answer is then the connection's last.
+    With `is_last` the answer of the request under way, or of the next, is the connection's last.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Exchange:
         self._trace: Trace | None = None
         self._request_id = ""
         self._began = 0.0
-        self.closes = False
+        self.is_last = False
 
     def begin(self, head: Head, body: bytes, began: float) -> bool:
         """Take the request; False when its model is not ready, which the application tells better."""
@@ -60,7 +60,9 @@ class Exchange:
         endpoint = plan.endpoint
         if not endpoint.model.is_ready:
             return False
-        self._plan, self._began, self.closes = plan, began, not head.keeps_alive
+        self._plan, self._began = plan, began
+        if not head.keeps_alive:
+            self.is_last = True
         headers = head.headers
         self._request_id = self._observer.request_id(headers.get(b"x-request-id"))
         self._trace = self._observer.trace(headers.get(b"traceparent"))
@@ -79,7 +81,7 @@ class Exchange:
         """The caller has left, or (with an error, which it is told) will wait no longer."""
         ticket = self._ticket
         if ticket is not None:
-            self.closes = True
+            self.is_last = True
             ticket.fail(error or Cancelled("the caller left before the answer"))
 
     def _done(self, ticket: Ticket) -> None:
@@ -120,7 +122,7 @@ class Exchange:
             more = b"".join([b"%b: %b\r\n" % pair for pair in answer.headers()])
         if self._trace is not None:
             more += b"traceparent: %b\r\n" % self._trace.header
-        if self.closes:
+        if self.is_last:
             more += b"connection: close\r\n"
         body, total_s = answer.body, time.monotonic() - self._began
         self._transport.write(
@@ -143,11 +145,10 @@ class Exchange:
         if error.status == Cancelled.status or self._transport.is_closing():
             self._end(Cancelled.status, Cancelled.reason)
             return
-        self.closes = self.closes or isinstance(error, ShuttingDown)
         trace = self._trace
         more = b"" if trace is None else b"traceparent: %b\r\n" % trace.header
         answer = refusal(
-            error, self._request_id, self._state.default_headers, more, closes=self.closes
+            error, self._request_id, self._state.default_headers, more, closes=self.is_last
         )
         self._transport.write(answer)
         self._end(error.status, error.reason)

@@ -47,6 +47,14 @@ class Head:
     def path(self) -> str:
         return self.target.partition(b"?")[0].decode("ascii")
 
+    def without_upgrade(self) -> bytes:
+        """`raw` for the second parser, which skips the body of a request that offers another protocol.
+        Nothing here takes up such offers."""
+        if b"upgrade" not in self.headers:
+            return self.raw
+        lines = self.raw.split(b"\r\n")
+        return b"\r\n".join(line for line in lines if not line.lower().startswith(b"upgrade:"))
+
 
 def read_head(raw: bytes, most_headers: int) -> Head:
     """`raw` ends with the empty line. Raises BadHttp, HeadersTooLarge, TargetTooLong."""
@@ -81,6 +89,8 @@ def read_head(raw: bytes, most_headers: int) -> Head:
 
 def check_unfinished(part: bytearray, most_bytes: int) -> None:
     """What can be told of a head before its end is here. Raises as `read_head`."""
+    if not part[:1].isupper() and part != b"\r":
+        raise BadHttp("the first line is not 'METHOD /path HTTP/1.1'")
     if _BARE_LF.search(part):
         raise BadHttp("lines must end with CR LF, and hold neither alone")
     line_end = part.find(b"\n")

@@ -124,9 +124,8 @@ class EdgeProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The server is ending: what is under way or half here is finished, and is the last."""
         self._ending_since = self._sweeper.now
-        if self._phase == LANE:
-            self._exchange.closes = True
-        elif self._phase == APP:
+        self._exchange.is_last = True
+        if self._phase == APP:
             self.cycle.keep_alive = False
         elif self._phase <= IDLE:
             # A request may lie in the socket's buffer, sent before anyone could know.
@@ -166,17 +165,19 @@ class EdgeProtocol(HttpToolsProtocol):
                 self.flow.pause_reading()
 
     def _start_head(self, data: bytes) -> None:
-        # One empty line before a request is let pass: old clients end a body with one.
-        data = data[2:] if data.startswith(b"\r\n") else data
-        if data:
-            self._phase = HEAD
-            self._since = self._sweeper.now
-            self._more_head(data)
+        self._phase = HEAD
+        self._since = self._sweeper.now
+        self._more_head(data)
 
     def _more_head(self, data: bytes) -> None:
         part, most = self._part, self._limits.max_header_bytes
         searched = max(0, len(part) - len(END))
         part += data
+        if searched == 0 and part.startswith(b"\r\n"):
+            del part[:2]  # an empty line is let pass: old clients end a body with one
+            if not part:
+                self._phase = IDLE
+                return
         end = part.find(END, searched)
         try:
             if end < 0:
@@ -238,11 +239,9 @@ class EdgeProtocol(HttpToolsProtocol):
         self._phase = APP
         self._is_parsed = False
         try:
-            self.parser.feed_data(head.raw)
+            self.parser.feed_data(head.without_upgrade())
             if body:
                 self.parser.feed_data(body)
-        except httptools.HttpParserUpgrade:
-            pass  # an offer, which we do not take up: the request is answered as it stands
         except httptools.HttpParserError:
             self._is_parsed = False
         if not self._is_parsed:
@@ -266,7 +265,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def _lane_ended(self) -> None:
         if self.transport.is_closing():
             return
-        if self._exchange.closes or self._ending_since is not None:
+        if self._exchange.is_last:
             self.transport.close()
         else:
             self._next()

@@ -60,6 +60,8 @@ async def _on_slipway_error(request: Request, error: Exception) -> Response:
     if error.status >= 500 and error.status != 503:
         _log.error("%s: %s", request_id(request), error, exc_info=error)
     response = error_response(error, request_id(request))
+    if error.status == 401:
+        response.headers["www-authenticate"] = "Bearer"
     if error.status == 413:  # the rest of the body is not worth reading
         response.headers["connection"] = "close"
     return response

@@ -5,8 +5,9 @@ Nothing of a request's body, query or headers but its id is written. JSON escape
 """
 
 import io
+import select
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
@@ -35,13 +36,30 @@ class AccessLog:
 
     def write(self, records: Sequence[Record]) -> None:
         """Raises OSError (disk full) or ValueError (closed)."""
-        rest = memoryview(b"".join(map(line, records)))
+        for piece in _pieces(map(line, records)):
+            self._write(piece)
+
+    def _write(self, piece: bytes) -> None:
+        rest = memoryview(piece)
         while rest:
             taken = self._stream.write(rest)
             if taken is None:
                 time.sleep(_PAUSE_S)
             else:
                 rest = rest[taken:]
+
+
+def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Whole lines, in pieces that a pipe takes in one go: several front ends write to the same one, and
+    larger pieces could be torn apart by another's."""
+    piece = bytearray()
+    for one in lines:
+        if piece and len(piece) + len(one) > select.PIPE_BUF:
+            yield bytes(piece)
+            piece.clear()
+        piece += one
+    if piece:
+        yield bytes(piece)
 
 
 def standard_output() -> Stream:

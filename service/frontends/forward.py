@@ -45,6 +45,7 @@ class Forward:
                 query=scope.get("query_string", b"").decode("latin-1"),
                 headers=[[n.decode("latin-1"), v.decode("latin-1")] for n, v in scope["headers"]],
                 body=body.decode("latin-1"),
+                client=list(scope.get("client") or ()),
                 request_id=request_id,
             )
         except SlipwayError as error:
@@ -92,6 +93,7 @@ async def answer_forwarded(app: ASGIApp, question: dict[str, Any]) -> dict[str, 
         "root_path": "",
         "query_string": question["query"].encode("latin-1"),
         "headers": [(n.encode("latin-1"), v.encode("latin-1")) for n, v in question["headers"]],
+        "client": tuple(question["client"]) or None,
         "slipway.request_id": question["request_id"],
     }
     sent: list[Message] = []

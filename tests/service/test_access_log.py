@@ -2,6 +2,7 @@
 
 import io
 import json
+import select
 from typing import Any
 
 import pytest
@@ -66,6 +67,35 @@ def test_no_path_breaks_out_of_its_line(text: str) -> None:
 
 def test_a_giant_path_is_cut() -> None:
     assert len(line(RECORD._replace(path="/" + "\u2028" * 10**6))) < 4000
+
+
+class Pieces(io.BytesIO):
+    """Remembers each write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: Any, /) -> int:
+        self.writes.append(bytes(data))
+        return len(data)
+
+
+def test_lines_of_several_processes_in_one_pipe_stay_whole() -> None:
+    stream = Pieces()
+    AccessLog(stream).write([RECORD._replace(path="/" * (n % 300)) for n in range(200)])
+    assert len(stream.writes) > 1
+    assert all(len(piece) <= select.PIPE_BUF and piece.endswith(b"\n") for piece in stream.writes)
+    assert b"".join(stream.writes).count(b"\n") == 200
+
+
+def test_the_longest_line_fits_into_one_piece() -> None:
+    rude = "\ud800" * 300
+    trace = new_trace(is_sampled=True)
+    longest = RECORD._replace(
+        request_id="x" * 128, method=rude, path=rude, model="m" * 100, trace=trace, infer_s=1e5
+    )
+    assert len(line(longest)) <= select.PIPE_BUF
 
 
 class Sipping(io.BytesIO):

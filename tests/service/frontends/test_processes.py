@@ -257,3 +257,38 @@ def test_without_worker_processes_there_is_nothing_to_share(tiny_repository: Pat
     assert code == 2
     assert "--frontends" in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_models_come_and_go_through_any_front_end(
+    tiny_repository: Path, start_server: StartServer
+) -> None:
+    arguments = ["--repository", str(tiny_repository), "--frontends", "2", "--model", "mlp"]
+    with start_server(*arguments, "--model-control-mode", "explicit") as server:
+        asked: dict[str, set[str]] = {"load": set(), "unload": set()}
+
+        def change(what: str) -> None:
+            with server.client() as client:
+                answer = client.post(f"/v2/repository/models/double/{what}")
+            assert answer.status_code == 200, answer.text
+            asked[what].add(front_end(answer))
+
+        def statuses() -> dict[str, int]:
+            """Of the front ends, each asked over a connection of its own at the same time."""
+            with contextlib.ExitStack() as stack:
+                clients = [stack.enter_context(server.client()) for _ in range(4)]
+                answers = [client.post("/v2/models/double/infer", json=ONES) for client in clients]
+            return {front_end(answer): answer.status_code for answer in answers}
+
+        for _ in range(20):
+            change("load")
+            assert set(statuses().values()) == {200}
+            assert len(statuses()) == 2
+            change("unload")
+            assert set(statuses().values()) == {404}
+            if all(len(front_ends) == 2 for front_ends in asked.values()):
+                break
+        assert all(len(front_ends) == 2 for front_ends in asked.values())
+        with server.client() as client:
+            refused = client.post("/v2/repository/models/nothing/load")
+        assert refused.status_code == 404
+        assert refused.json()["request_id"] == refused.headers["x-request-id"]

@@ -14,6 +14,7 @@ from models.datatypes import DataType, TypeInfo
 from models.errors import InputError
 
 _LENGTH = struct.Struct("<I")
+_COPIED_BYTES = 4096  # up to here a copy is quicker than a view
 
 
 def from_bytes(
@@ -46,13 +47,15 @@ def text(name: str, data: bytes) -> str:
 
 
 def to_bytes(array: np.ndarray) -> bytes | memoryview:
-    """Something with the tensor's bytes; no copy where it lies in row-major order already."""
+    """Something with the tensor's bytes; large ones are not copied where they lie in row-major order."""
     if array.dtype == object:
         parts: list[bytes] = []
         for element in array.ravel():
             data = element if isinstance(element, bytes) else str(element).encode()
             parts += (_LENGTH.pack(len(data)), data)
         return b"".join(parts)
+    if array.nbytes < _COPIED_BYTES:
+        return array.tobytes()
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 

@@ -16,7 +16,9 @@ from service.protocol.messages import WantedOutput
 _MOST_OUTPUTS = 1024
 _LARGEST_PRIORITY = 2**32 - 1
 _LONGEST_TIMEOUT_US = 10**15
+_MOST_BYTES = 2**53
 _SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
+_SCALARS = (str, int, float)  # bool is an int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Parameters:
 
 
 NONE = Parameters()
+_ALL_BINARY = Parameters(is_binary=True)
 
 
 def read_ident(value: object) -> str | None:
@@ -42,6 +45,8 @@ def read_parameters(value: object) -> Parameters:
     if value is None:
         return NONE
     given = members(value, "parameters")
+    if len(given) == 1 and given.get("binary_data_output") is True:  # what clients send by default
+        return _ALL_BINARY
     for name, content in given.items():
         if name in _SEQUENCE and content:
             raise BadRequest(
@@ -62,10 +67,16 @@ def binary_size(tensor: Mapping[str, object], name: str) -> int | None:
     value = tensor.get("parameters")
     if value is None:
         return None
+    if isinstance(value, dict) and len(value) == 1:  # nearly always, so no message is made ready
+        size = value.get("binary_data_size")
+        if type(size) is int and 0 <= size <= _MOST_BYTES:
+            return size
     given = members(value, f"parameters of input {name!r}")
     _refuse_shared_memory(given, f"input {name!r}")
     size = given.get("binary_data_size")
-    return None if size is None else _whole(size, f"binary_data_size of input {name!r}", 2**53)
+    if size is None:
+        return None
+    return _whole(size, f"binary_data_size of input {name!r}", _MOST_BYTES)
 
 
 class Outputs:
@@ -116,7 +127,7 @@ def members(value: object, where: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise BadRequest(f"{where} must be an object")
     for name, content in value.items():
-        if not isinstance(content, str | int | float):  # bool is an int
+        if not isinstance(content, _SCALARS):
             raise BadRequest(f"{where}: {name[:64]!r} must be a string, a number or a boolean")
     return value
 

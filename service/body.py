@@ -2,7 +2,7 @@
 
 from starlette.types import Message, Receive
 
-from service.errors import BodyTooLarge, Cancelled
+from service.errors import BodyTooLarge
 
 
 def too_large(limit_bytes: int) -> BodyTooLarge:
@@ -24,29 +24,6 @@ def limited(receive: Receive, announced: bytes | None, limit_bytes: int) -> Rece
         return message
 
     return limited_receive
-
-
-async def read(receive: Receive, announced: bytes | None, limit_bytes: int) -> bytes:
-    """The whole body. Raises BodyTooLarge; Cancelled when the caller leaves before it is complete."""
-    if announced is not None and _size(announced) > limit_bytes:
-        raise too_large(limit_bytes)
-    message = await receive()
-    if not message.get("more_body") and message["type"] == "http.request":
-        body: bytes = message["body"]
-        if len(body) > limit_bytes:
-            raise too_large(limit_bytes)
-        return body
-    parts, received = [], 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise Cancelled("the caller left while sending")
-        parts.append(message["body"])
-        received += len(parts[-1])
-        if received > limit_bytes:
-            raise too_large(limit_bytes)
-        if not message.get("more_body"):
-            return b"".join(parts)
-        message = await receive()
 
 
 def _size(announced: bytes) -> int:

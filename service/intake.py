@@ -12,12 +12,12 @@ before it came here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-import orjson
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from models.errors import InputError
-from service.errors import BadJson, BadRequest, UnsupportedMedia
+from service import strict_json
+from service.errors import BadRequest, UnsupportedMedia
 from service.offload import offload
 from service.pipeline import MAX_INSTANCES
 from service.tasks.base import ServiceTask
@@ -85,11 +85,9 @@ def content_type(request: Request) -> str:
 
 
 def parse_json(body: bytes) -> object:
-    """Raises BadJson naming the position. NaN, infinities and more than 1,024 levels are refused."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadJson(f"the body is not valid JSON: {error}") from error
+    """Raises BadJson naming the position. NaN, infinities, a key twice and more than 64 levels are
+    refused."""
+    return strict_json.loads(body)
 
 
 def from_json(document: object, task: ServiceTask) -> Intake:

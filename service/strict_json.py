@@ -12,7 +12,8 @@ from service.errors import BadJson
 
 MOST_LEVELS = 64
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive and content with a missing end, so that no input is looked at twice.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 _CONTAINERS = frozenset({dict, list})

@@ -215,7 +215,8 @@ def test_ending_under_load_loses_nothing_that_was_accepted(
 ) -> None:
     arguments = ["--repository", str(tiny_repository), "--frontends", "2"]
     with start_server(*arguments) as server:
-        slow = threading.Thread(target=ask_slowly, args=(server.url, results := []))
+        results: list[int] = []
+        slow = threading.Thread(target=ask_slowly, args=(server.url, results))
         loads = [Load(server.url) for _ in range(4)]
         for load in loads:
             load.start()

@@ -333,7 +333,7 @@ class EdgeProtocol(HttpToolsProtocol):
         elif phase == NEW and waited_s > limits.header_timeout_s:
             self._edge.observer.metrics.other("edge", RequestTimeout.status, _SILENT)
             self.transport.close()
-        elif phase == LINGER and waited_s > _LINGER_S:
+        elif phase == LINGER and (waited_s > _LINGER_S or self._ending_since is not None):
             self.transport.close()
 
     def _sweep_request(self, now: float, waited_s: float) -> None:

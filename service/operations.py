@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from models.blocks import ImagePreprocessing
 from models.datatypes import BY_ONNX, DataType
 from models.manifest import Manifest
+from service.protocol import v2_openapi
 from service.registry import ServedModel
 from service.tasks.base import ServiceTask
 from service.tasks.examples import v2_example
@@ -34,7 +35,9 @@ class Examples:
 
 def examples_of(model: ServedModel, task: ServiceTask) -> Examples:
     """Reads the bundle."""
-    return Examples(task.example(), v2_example(model.bundle) if model.manifest.runner == "batch" else None)
+    return Examples(
+        task.example(), v2_example(model.bundle) if model.manifest.runner == "batch" else None
+    )
 
 
 def operations_of(
@@ -129,11 +132,9 @@ def _infer(manifest: Manifest, body: Document) -> Document:
         "summary": "Tensors in, tensors out (Open Inference Protocol V2)",
         "description": f"inputs: {inputs}",
         "operationId": f"infer_{manifest.name}",
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"type": "object"}, "example": body}},
-        },
-        "responses": _responses({"type": "object"}),
+        "parameters": v2_openapi.HEADERS,
+        "requestBody": {"required": True, "content": v2_openapi.bodies(body)},
+        "responses": _responses(v2_openapi.RESPONSE),
     }
 
 

@@ -10,36 +10,16 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.inference import InferEndpoint
+from service.protocol import v2_openapi
 from service.routes.context import acquired
 from service.settings import Settings
 
 router = APIRouter(prefix="/v2", tags=["v2"])
 
-_TENSOR: dict[str, Any] = {
-    "type": "object",
-    "required": ["name", "shape", "datatype", "data"],
-    "properties": {
-        "name": {"type": "string"},
-        "shape": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 2**40}},
-        "datatype": {"type": "string", "examples": ["FP32"]},
-        "data": {"type": "array", "items": {}, "description": "nested or flat, row-major"},
-    },
-}
-_BODY: dict[str, Any] = {
-    "type": "object",
-    "required": ["inputs"],
-    "properties": {
-        "id": {"type": "string"},
-        "parameters": {"type": "object"},
-        "inputs": {"type": "array", "items": _TENSOR},
-        "outputs": {
-            "type": "array",
-            "items": {"type": "object", "properties": {"name": {"type": "string"}}},
-        },
-    },
-}
 _OPENAPI: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}
+    "parameters": v2_openapi.HEADERS,
+    "requestBody": {"required": True, "content": v2_openapi.bodies()},
+    "responses": {"200": {"description": "the outputs", "content": v2_openapi.answers()}},
 }
 
 

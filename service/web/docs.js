@@ -85,8 +85,10 @@ function requestForm(path, method, operation, content) {
   const submit = async () => {
     const target = filled(path, parameters);
     const request = requestOf(choice.value, area.value, file.files);
+    const headers = headersOf(parameters);
+    request.headers = { ...request.headers, ...headers };
     const shown = typeof request.body === "string" ? request.body : request.body ? "@file" : "";
-    const line = curl(method.toUpperCase(), target, choice.value, compact(shown));
+    const line = curl(method.toUpperCase(), target, choice.value, compact(shown), headers);
     try {
       showAnswer(await send(method.toUpperCase(), target, request), line, result);
     } catch (error) {
@@ -106,6 +108,11 @@ function filled(path, parameters) {
     else if (place === "query" && input.value) query.set(name, input.value);
   }
   return query.size ? `${target}?${query}` : target;
+}
+
+function headersOf(parameters) {
+  const given = parameters.filter(({ in: place, input }) => place === "header" && input.value);
+  return Object.fromEntries(given.map(({ name, input }) => [name, input.value]));
 }
 
 function requestOf(type, text, files) {

@@ -68,12 +68,13 @@ export function pretty(value) {
       ? `${inner.slice(0, 80)}… (${inner.length} characters)` : inner, 2);
 }
 
-export function curl(method, path, contentType, body) {
+export function curl(method, path, contentType, body, headers = {}) {
   const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
   const parts = ["curl -s"];
   if (method !== "GET") parts.push(`-X ${method}`);
   parts.push(quote(new URL(path.replace(/^\//, ""), location.href).href));
   if (contentType) parts.push(`-H ${quote(`content-type: ${contentType}`)}`);
+  for (const [name, value] of Object.entries(headers)) parts.push(`-H ${quote(`${name}: ${value}`)}`);
   if (body) parts.push(body.startsWith("@") ? `--data-binary ${body}` : `-d ${quote(body)}`);
   return parts.join(" ");
 }

@@ -86,12 +86,11 @@ class Observer:
         """A request has ended: to be logged and exported, soon. `model`: name/version."""
         if not self._is_recording:
             return
-        self._records.append(
-            Record(
-                time.time(), request_id, method, path, code, seconds, endpoint, model, reason,
-                trace, queue_s, infer_s, batch_rows,
-            )
+        values = (
+            time.time(), request_id, method, path, code, seconds, endpoint, model, reason,
+            trace, queue_s, infer_s, batch_rows,
         )  # fmt: skip
+        self._records.append(tuple.__new__(Record, values))  # a third of what Record(...) costs
         if len(self._records) >= _MOST_COLLECTED:
             self._hand_on()
         elif self._timer is None:

@@ -293,3 +293,15 @@ def test_models_come_and_go_through_any_front_end(
             refused = client.post("/v2/repository/models/nothing/load")
         assert refused.status_code == 404
         assert refused.json()["request_id"] == refused.headers["x-request-id"]
+
+
+@pytest.mark.slow
+def test_a_front_end_that_hangs_for_long_is_replaced(
+    tiny_repository: Path, start_server: StartServer
+) -> None:
+    with start_server("--repository", str(tiny_repository), "--frontends", "2") as server:
+        stuck = secondary(server)
+        stuck.suspend()
+        until(lambda: metric(server, "slipway_frontend_restarts_total", reason="hung") == 1)
+        until(lambda: len(asyncio.run(infer_many(server.url, 40))) == 2)
+        assert not psutil.pid_exists(stuck.pid)

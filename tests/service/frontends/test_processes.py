@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.service import graphs
 from tests.service.conftest import ServerProcess, StartServer, infer_body
 
 ONES = infer_body("x", np.ones((1, 4), np.float32))
@@ -193,6 +194,7 @@ class Load(threading.Thread):
         super().__init__()
         self._url = url
         self.statuses: collections.Counter[int] = collections.Counter()
+        self.versions: collections.Counter[str] = collections.Counter()
         self.lost: list[str] = []
         self.began = threading.Event()
 
@@ -207,6 +209,7 @@ class Load(threading.Thread):
                     self.lost.append(repr(error))
                     continue
                 self.statuses[answer.status_code] += 1
+                self.versions[answer.json().get("model_version", "")] += 1
                 self.began.set()
 
 
@@ -305,3 +308,28 @@ def test_a_front_end_that_hangs_for_long_is_replaced(
         until(lambda: metric(server, "slipway_frontend_restarts_total", reason="hung") == 1)
         until(lambda: len(asyncio.run(infer_many(server.url, 40))) == 2)
         assert not psutil.pid_exists(stuck.pid)
+
+
+def test_a_new_version_takes_over_at_every_front_end_without_a_lost_request(
+    tmp_path: Path, start_server: StartServer
+) -> None:
+    repository = tmp_path / "repository"
+    graphs.doubler().publish(repository, "double", tmp_path)
+    arguments = ["--repository", str(repository), "--frontends", "2"]
+    arguments += ["--model-control-mode", "poll", "--repository-poll-s", "0.2"]
+    with start_server(*arguments) as server:
+        loads = [Load(server.url) for _ in range(3)]
+        for load in loads:
+            load.start()
+        for load in loads:
+            assert load.began.wait(_LIMIT_S)
+        graphs.doubler().publish(repository, "double", tmp_path)
+        until(lambda: all(load.versions.get("2", 0) > 20 for load in loads))
+        metadata = [ask_once(server, "/v2/models/double").json()["versions"] for _ in range(6)]
+        assert metadata == [["2"]] * 6
+        assert server.terminate() == 0
+        for load in loads:
+            load.join()
+    assert {status for load in loads for status in load.statuses} == {200}
+    assert [load.lost for load in loads] == [[]] * len(loads)
+    assert {version for load in loads for version in load.versions} == {"1", "2"}

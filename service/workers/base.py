@@ -39,8 +39,7 @@ class LoadReport:
     details: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class RunResult:
+class RunResult(NamedTuple):
     """Outputs with batch axis, and the time the graph itself took."""
 
     outputs: Arrays

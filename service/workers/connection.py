@@ -22,7 +22,7 @@ from service.workers.arena import ArenaError
 from service.workers.channel import INFER_SECONDS, Message, Op
 from service.workers.link import Link
 from service.workers.pulse import BATCH_LANE, Pulse
-from service.workers.tensors import read_tensors, write_tensors
+from service.workers.tensors import TensorReader, TensorWriter
 from service.workers.wiring import Wiring
 
 Answer = tuple[list[np.ndarray], float]
@@ -73,12 +73,15 @@ class Connection:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._free = list(range(len(wiring.arenas)))
+        self._writers = [TensorWriter(inputs) for inputs, _ in wiring.arenas]
+        self._readers = [TensorReader(outputs) for _, outputs in wiring.arenas]
         self._runs: dict[int, tuple[Job, int]] = {}  # request id → job, slot
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._streams: dict[int, Events] = {}
         self._ident = 0
         self.handles: set[int] = set()
         self.is_alive = True
+        self.is_shared = wiring.number > 0  # other front ends have the worker compute, too
         self._link = Link(wiring.sock, self._on_message, self._on_eof)
 
     @property
@@ -106,7 +109,7 @@ class Connection:
         """
         slot = self._free[-1]
         try:
-            records = write_tensors(job.arrays, job.types, self._wiring.arenas[slot][0])
+            records = self._writers[slot].write(job.handle, job.arrays, job.types)
         except Exception as error:  # no memory, or wrong arrays: this job's alone
             job.on_done(InferenceFailed("the batch could not be sent", str(error)))
             return
@@ -124,6 +127,7 @@ class Connection:
 
     async def attach(self, number: int, descriptors: Sequence[int]) -> None:
         """Let the worker serve another connection, whose end (`Wiring.for_worker`) goes with this."""
+        self.is_shared = True
         with self._expect_answer() as (ident, answer):
             self._link.send_descriptors(Op.ATTACH, number, ident, descriptors)
             await answer
@@ -189,7 +193,7 @@ class Connection:
         if op == Op.RESULT:
             slot = self._runs[ident][1]
             (infer_s,) = INFER_SECONDS.unpack_from(message.body)
-            views = read_tensors(message.body[INFER_SECONDS.size :], self._wiring.arenas[slot][1])
+            views = self._readers[slot].read(message.body[INFER_SECONDS.size :])
             # Copied, because the next batch in this slot overwrites the memory.
             return self._end_run(ident), ([view.copy() for view in views], infer_s)
         if op == Op.EVENT:

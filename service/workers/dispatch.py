@@ -40,7 +40,9 @@ class Dispatcher:
     def is_calm(self) -> bool:
         """No worker runs a batch, for this front end or, as far as the pulses tell, for another."""
         for connection in self.connections:
-            if connection.in_flight or connection.pulse.doing(BATCH_LANE) is not None:
+            if connection.in_flight:
+                return False
+            if connection.is_shared and connection.pulse.doing(BATCH_LANE) is not None:
                 return False
         return True
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.bundle import Bundle
+from models.datatypes import BY_ONNX, TypeInfo
 from models.errors import ExamFailed
 from service.errors import NotReady
 from service.exam import read_golden, replay
@@ -41,6 +42,7 @@ class BatchModel:
     bundle: Bundle
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    output_types: tuple[TypeInfo, ...]
     wide: Session | None = None
 
     def run(
@@ -216,6 +218,7 @@ class ModelHost:
             bundle,
             tuple(spec.name for spec in manifest.inputs),
             tuple(spec.name for spec in manifest.outputs),
+            tuple(BY_ONNX[spec.dtype.value] for spec in manifest.outputs),
         )
         return difference, session.describe().provider
 

@@ -13,8 +13,9 @@ import socket
 from service.runtimes.base import SessionOptions
 from service.workers.channel import Channel
 from service.workers.host import ModelHost
+from service.workers.peer import Peer
 from service.workers.pulse import Pulse
-from service.workers.serving import PRIMARY, Peer, Worker
+from service.workers.serving import PRIMARY, Worker
 from service.workers.watchdog import Watchdog
 from service.workers.wiring import arenas_of
 

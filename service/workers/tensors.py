@@ -2,6 +2,10 @@
 
 Names do not cross: both sides hold the manifest, so position says which tensor it is. STRING tensors are
 laid out as V2's binary BYTES (uint32 length, UTF-8 bytes, per element).
+
+Batches of a model come in few shapes, so each side remembers its views of the memory by shape: that halves
+what a small batch costs. A view stays good when the arena grows, because the old mapping shows the same
+pages.
 """
 
 import math
@@ -19,6 +23,63 @@ _RECORD = struct.Struct(
 _LENGTH = struct.Struct("<I")
 _DIMENSIONS = tuple(struct.Struct(f"<{rank}q") for rank in range(33))
 _CODES = {info.onnx: code for code, info in enumerate(TYPES)}
+
+
+_MOST_REMEMBERED = 256
+
+
+class TensorWriter:
+    """Fills one arena. `model` tells signatures apart; the same one always has the same types."""
+
+    def __init__(self, arena: Arena) -> None:
+        self._arena = arena
+        self._known: dict[tuple[object, ...], tuple[bytes, list[np.ndarray]]] = {}
+
+    def write(self, model: int, arrays: Sequence[np.ndarray], types: Sequence[TypeInfo]) -> bytes:
+        """Copy the arrays into the arena; returns their records."""
+        key = (model, *(array.shape for array in arrays))
+        known = self._known.get(key)
+        if known is None:
+            known = self._lay_out(key, arrays, types)
+            if known is None:
+                return write_tensors(arrays, types, self._arena)
+        records, targets = known
+        for array, target in zip(arrays, targets, strict=True):
+            target[...] = array
+        return records
+
+    def _lay_out(
+        self, key: tuple[object, ...], arrays: Sequence[np.ndarray], types: Sequence[TypeInfo]
+    ) -> tuple[bytes, list[np.ndarray]] | None:
+        """None where the size depends on the values."""
+        if any(info.onnx is DataType.STRING for info in types):
+            return None
+        records = write_tensors(arrays, types, self._arena)
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        made = self._known[key] = (records, read_tensors(memoryview(records), self._arena))
+        return made
+
+
+class TensorReader:
+    """Reads one arena."""
+
+    def __init__(self, arena: Arena) -> None:
+        self._arena = arena
+        self._known: dict[bytes, list[np.ndarray]] = {}
+
+    def read(self, records: memoryview) -> list[np.ndarray]:
+        """As `read_tensors`."""
+        key = bytes(records)
+        arrays = self._known.get(key)
+        if arrays is None:
+            arrays = read_tensors(records, self._arena)
+            # Strings are values, not views, and would be the last batch's.
+            if all(array.dtype.hasobject is False for array in arrays):
+                if len(self._known) >= _MOST_REMEMBERED:
+                    self._known.clear()
+                self._known[key] = arrays
+        return arrays
 
 
 def write_tensors(arrays: Sequence[np.ndarray], types: Sequence[TypeInfo], arena: Arena) -> bytes:

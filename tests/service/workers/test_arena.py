@@ -7,7 +7,7 @@ import pytest
 
 from models.datatypes import BY_ONNX, BY_V2, DataType
 from service.workers.arena import Arena, ArenaError
-from service.workers.tensors import read_tensors, write_tensors
+from service.workers.tensors import TensorReader, TensorWriter, read_tensors, write_tensors
 
 
 @pytest.fixture
@@ -91,3 +91,53 @@ def test_broken_strings_are_refused(ends: tuple[Arena, Arena]) -> None:
     writer.writable(16)[0:4] = (200).to_bytes(4, "little")
     with pytest.raises(ArenaError):
         read_tensors(memoryview(records), reader)
+
+
+@pytest.fixture
+def remembering(ends: tuple[Arena, Arena]) -> tuple[TensorWriter, TensorReader]:
+    return TensorWriter(ends[0]), TensorReader(ends[1])
+
+
+def crossing(
+    remembering: tuple[TensorWriter, TensorReader],
+    arrays: list[np.ndarray],
+    types: list[DataType],
+    model: int = 1,
+) -> list[np.ndarray]:
+    writer, reader = remembering
+    records = writer.write(model, arrays, [BY_ONNX[kind.value] for kind in types])
+    return [array.copy() for array in reader.read(memoryview(records))]
+
+
+def test_batches_of_known_shapes_carry_their_own_values(
+    remembering: tuple[TensorWriter, TensorReader],
+) -> None:
+    for value in range(5):
+        for rows in (3, 1, 200_000):  # the last one makes the memory grow
+            arrays = [np.full((rows, 2), value, np.float32), np.arange(rows)[::-1]]
+            answers = crossing(remembering, arrays, [DataType.FLOAT, DataType.INT64])
+            assert [a.tolist() for a in answers] == [a.tolist() for a in arrays]
+
+
+def test_equal_shapes_of_two_models_keep_their_types(
+    remembering: tuple[TensorWriter, TensorReader],
+) -> None:
+    for _ in range(2):
+        [numbers] = crossing(remembering, [np.array([1.5, 2.5])], [DataType.DOUBLE], model=1)
+        [whole] = crossing(remembering, [np.array([7, 8])], [DataType.INT64], model=2)
+        assert (numbers.tolist(), whole.tolist()) == ([1.5, 2.5], [7, 8])
+
+
+def test_strings_are_read_anew_every_time(
+    remembering: tuple[TensorWriter, TensorReader],
+) -> None:
+    for text in ("one", "two", "six"):  # equal in length, so that the records are equal
+        [answer] = crossing(remembering, [np.array([text], object)], [DataType.STRING])
+        assert answer.tolist() == [text]
+
+
+def test_what_is_remembered_is_bounded(remembering: tuple[TensorWriter, TensorReader]) -> None:
+    for rows in range(1, 600):
+        [answer] = crossing(remembering, [np.arange(rows)], [DataType.INT64])
+        assert answer.tolist() == list(range(rows))
+    assert all(len(side._known) <= 256 for side in remembering)

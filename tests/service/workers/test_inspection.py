@@ -115,7 +115,7 @@ async def test_a_stopped_worker_is_killed_and_its_caller_told(
     async with serving(bundles["slow"], bundles["double"]) as (pool, reasons):
         run = asyncio.create_task(pool.run(ModelKey("slow", 1), {"x": X[:1, :2]}))
         child = pool._supervisor.children[0]
-        await until(lambda: bool(child.connection.pulse.everything()))
+        await until(lambda: child.connection.pulse.doing(BATCH_LANE) is not None)
         os.kill(child.pid, signal.SIGSTOP)
         with pytest.raises(WorkerLost, match="stood still"):
             await run

@@ -137,15 +137,14 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     cores = settings.threads or usable_cores()
     workers, threads, wide = plan(cores, settings.workers)
     options = SessionOptions(threads, settings.provider)
-    _log.info(
-        "%d workers with %d threads each, %d for a batch that is alone", workers, threads, wide
-    )
     if settings.isolation == "none":
         if settings.frontends > 1:
             raise UsageError("--frontends shares worker processes; --isolation none has none")
         from service.workers.inprocess import InProcessPool
 
         return InProcessPool(workers, options)
+
+    _log.info("%d workers of %d threads; a batch alone: up to %d", workers, threads, wide)
 
     def count(reason: str) -> None:
         metrics.worker_restarts[reason] += 1

@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from models.errors import SlipwayError
 from service import encodings
@@ -32,8 +32,7 @@ _LONGEST_TIMEOUT_S = 1e6
 Headers = Mapping[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What the headers say. `header_bytes`: length of the JSON that leads a binary body, 0 for a raw
     one, None for plain JSON. `encoding`: how the answer may be compressed."""
 
@@ -42,8 +41,7 @@ class Asked:
     encoding: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """`header_bytes` as in the request; `encoding` as it was done."""
 
     body: bytes
@@ -125,7 +123,7 @@ class InferEndpoint:
 
     def encode(self, outputs: Arrays, request: InferRequest) -> Answer:
         encoded = self._codec.encode(outputs, request)
-        return Answer(encoded.body, encoded.header_bytes)
+        return Answer(*encoded)
 
     def is_worth_compressing(self, asked: Asked, answer: Answer) -> bool:
         return asked.encoding is not None and 0 < self._compress_above_bytes < len(answer.body)

@@ -1,7 +1,8 @@
 """Members of an infer request beside its tensors: id, parameters, wanted outputs.
 
 Reserved parameters do what they say or are refused; all others are a caller's own and are ignored, once
-they are a string, a number or a boolean.
+they are a string, a number or a boolean. Clients that write whole records send null for what they leave
+out, so null is nowhere an error.
 """
 
 from collections.abc import Mapping
@@ -124,11 +125,14 @@ class Outputs:
 
 
 def members(value: object, where: str) -> dict[str, object]:
+    """The object; a member that is null is the same as none."""
     if not isinstance(value, dict):
         raise BadRequest(f"{where} must be an object")
     for name, content in value.items():
-        if not isinstance(content, _SCALARS):
+        if content is not None and not isinstance(content, _SCALARS):
             raise BadRequest(f"{where}: {name[:64]!r} must be a string, a number or a boolean")
+    if None in value.values():
+        return {name: content for name, content in value.items() if content is not None}
     return value
 
 

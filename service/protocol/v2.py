@@ -112,7 +112,7 @@ class V2Codec:
                 found[spec.name] = binary.from_bytes(spec.name, info, shape, body, tail, size)
                 tail += size
                 continue
-            if "data" not in tensor:
+            if tensor.get("data") is None:
                 raise InputError(f"input {spec.name!r}: data is missing")
             if spec.dtype in BINARY_ONLY:
                 raise InputError(
@@ -187,7 +187,7 @@ class V2Codec:
 
 
 def _check_binary(name: str, tensor: Mapping[str, object], size: int, left: int) -> None:
-    if "data" in tensor:
+    if tensor.get("data") is not None:
         raise InputError(f"input {name!r} has both data and binary_data_size")
     if size > left:
         raise BadRequest(f"input {name!r}: binary_data_size is {size}, but {left} bytes are left")

@@ -32,8 +32,8 @@ def _takes(parameters: dict[str, Any]) -> dict[str, Any]:
 async def index(request: Request) -> Json:
     """The body may be empty, or `{"ready": true}` for those only that can answer."""
     registry: ModelRegistry = request.app.state.registry
-    is_ready_only = _members(await request.body()).get("ready", False)
-    if not isinstance(is_ready_only, bool):
+    is_ready_only = _members(await request.body()).get("ready")
+    if is_ready_only is not None and not isinstance(is_ready_only, bool):
         raise BadRequest("ready must be true or false")
     entries = [
         {
@@ -89,7 +89,7 @@ def _control(request: Request) -> Control:
 
 
 def _parameters(body: bytes, known: set[str], why: str) -> dict[str, object]:
-    given = _members(body).get("parameters", {})
+    given = _members(body).get("parameters") or {}
     if not isinstance(given, dict):
         raise BadRequest("parameters must be an object")
     odd = sorted(given.keys() - known)

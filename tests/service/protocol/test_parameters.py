@@ -13,7 +13,7 @@ TENSOR = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}
 
 
 def decoded(**members: Any) -> InferRequest:
-    return codec().decode(orjson.dumps({"inputs": [TENSOR], **members}))
+    return codec().decode(orjson.dumps({"inputs": [TENSOR]} | members))
 
 
 def test_a_plain_request_has_no_wishes() -> None:
@@ -21,6 +21,9 @@ def test_a_plain_request_has_no_wishes() -> None:
         decoded(),
         decoded(parameters={}, outputs=[]),
         decoded(parameters=None, outputs=None, id=None),
+        decoded(parameters={"timeout": None, "priority": None, "binary_data_output": None}),
+        decoded(outputs=[{"name": "y", "parameters": {"binary_data": None, "mine": None}}]),
+        decoded(inputs=[TENSOR | {"parameters": {"content_type": None, "binary_data_size": None}}]),
         decoded(parameters={"timeout": 0, "priority": 0, "sequence_id": 0}),
     ):
         assert (request.timeout_s, request.priority, request.ident) == (None, 0, None)
@@ -62,7 +65,6 @@ def test_what_is_not_reserved_is_ignored() -> None:
         {"parameters": {"triton_enable_empty_final_response": True}},
         {"parameters": {"mine": {}}},
         {"parameters": {"mine": [1]}},
-        {"parameters": {"mine": None}},
         {"outputs": {"name": "y"}},
         {"outputs": {}},
         {"outputs": "y"},

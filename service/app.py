@@ -57,7 +57,7 @@ def request_id(request: Request) -> str:
 async def _on_slipway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, SlipwayError)
     request.scope["slipway.reason"] = error.reason
-    if error.status >= 500 and error.status != 503:
+    if error.status == 500:
         _log.error("%s: %s", request_id(request), error, exc_info=error)
     response = error_response(error, request_id(request))
     if error.status == 401:

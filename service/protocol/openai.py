@@ -158,7 +158,7 @@ class OpenAIRoute(APIRoute):
                 return await inner(request)
             except SlipwayError as error:
                 request.scope["slipway.reason"] = error.reason
-                if error.status >= 500 and error.status != 503:
+                if error.status == 500:
                     _log.error("%s", error, exc_info=error)
                 seconds = retry_after(error)
                 headers = {} if seconds is None else {"retry-after": seconds}

@@ -4,10 +4,11 @@ Nothing of a request's body, query or headers but its id is written. JSON escape
 (the Unicode line ends as well), paths are cut, so that a line stays one line whatever a caller sends.
 """
 
+import fcntl
 import io
-import select
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
@@ -29,45 +30,49 @@ class Stream(Protocol):
 
 
 class AccessLog:
-    """Called by its own thread only; may block as long as the stream does."""
+    """Called by its own thread only; may block as long as the stream does. `turn` keeps other processes
+    that write to the same stream out meanwhile."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(
+        self, stream: Stream, turn: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self._stream = stream
+        self._turn = turn
 
-    def write(self, records: Sequence[Record]) -> None:
+    def write(self, lines: Sequence[str]) -> None:
         """Raises OSError (disk full) or ValueError (closed)."""
-        for piece in _pieces(map(line, records)):
-            self._write(piece)
-
-    def _write(self, piece: bytes) -> None:
-        rest = memoryview(piece)
-        while rest:
-            taken = self._stream.write(rest)
-            if taken is None:
-                time.sleep(_PAUSE_S)
-            else:
-                rest = rest[taken:]
+        rest = memoryview("".join(lines).encode())
+        with self._turn():
+            while rest:
+                taken = self._stream.write(rest)
+                if taken is None:
+                    time.sleep(_PAUSE_S)
+                else:
+                    rest = rest[taken:]
 
 
-def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Whole lines, in pieces that a pipe takes in one go: several front ends write to the same one, and
-    larger pieces could be torn apart by another's."""
-    piece = bytearray()
-    for one in lines:
-        if piece and len(piece) + len(one) > select.PIPE_BUF:
-            yield bytes(piece)
-            piece.clear()
-        piece += one
-    if piece:
-        yield bytes(piece)
-
-
-def standard_output() -> Stream:
+def standard_output() -> AccessLog:
+    """Shared with the other front ends: a pipe that is full takes a part of what is written, and another's
+    lines would get in between."""
     # Not sys.stdout: a thread that is stuck in its buffer's lock would abort the interpreter's exit.
-    return io.FileIO(1, "w", closefd=False)
+    stream = io.FileIO(1, "w", closefd=False)
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        is_locked = False
+        with suppress(OSError):  # what cannot be locked is written all the same
+            fcntl.lockf(stream, fcntl.LOCK_EX)
+            is_locked = True
+        try:
+            yield
+        finally:
+            if is_locked:
+                fcntl.lockf(stream, fcntl.LOCK_UN)
+
+    return AccessLog(stream, turn)
 
 
-def line(record: Record) -> bytes:
+def line(record: Record) -> str:
     """Written out by hand, because at the front end's rates a dictionary for an encoder would cost as much
     as the rest of the request's bookkeeping. What callers send goes through the encoder, but for the
     request's id, which has none but harmless characters."""
@@ -89,7 +94,7 @@ def line(record: Record) -> bytes:
         text += f',"reason":{_quoted(reason)}'
     if trace is not None:
         text += f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'
-    return f"{text}}}\n".encode()
+    return f"{text}}}\n"
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from itertools import count
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.access_log import AccessLog, Stream
+from service.access_log import AccessLog, line
 from service.body import limited
 from service.errors import ShuttingDown
 from service.metrics import Metrics
@@ -28,21 +28,22 @@ _MOST_COLLECTED = 1000
 
 
 class Observer:
-    """`stream` receives one JSON line per request, None writes none; `spans` exports a share
+    """`log` receives one JSON line per request, None writes none; `spans` exports a share
     (`sample_share`) of the traces that begin here, and those whose callers sampled them."""
 
     def __init__(
         self,
         metrics: Metrics,
-        stream: Stream | None = None,
+        log: AccessLog | None = None,
         spans: SpanExport | None = None,
         sample_share: float = 0.0,
     ) -> None:
         self.metrics = metrics
-        self._log = None if stream is None else Recorder("access log", AccessLog(stream).write)
+        self._log = None if log is None else Recorder("access log", log.write)
         self._spans = None if spans is None else Recorder("spans", spans.write)
         self._sample_share = 0.0 if spans is None else sample_share
         self._is_recording = bool(self._log or self._spans)
+        self._lines: list[str] = []
         self._records: list[Record] = []
         self._timer: asyncio.TimerHandle | None = None
         # Unique over restarts and replicas, and far cheaper than a UUID per request.
@@ -90,8 +91,13 @@ class Observer:
             time.time(), request_id, method, path, code, seconds, endpoint, model, reason,
             trace, queue_s, infer_s, batch_rows,
         )  # fmt: skip
-        self._records.append(tuple.__new__(Record, values))  # a third of what Record(...) costs
-        if len(self._records) >= _MOST_COLLECTED:
+        record = tuple.__new__(Record, values)  # a third of what Record(...) costs
+        if self._log is not None:
+            # Made here, not by the thread: two threads that compute take turns at a price.
+            self._lines.append(line(record))
+        if self._spans is not None and trace is not None and trace.is_sampled:
+            self._records.append(record)
+        if len(self._lines) + len(self._records) >= _MOST_COLLECTED:
             self._hand_on()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_S, self._hand_on)
@@ -99,23 +105,21 @@ class Observer:
     def flush(self) -> None:
         """Have everything written, at the end; waits a second at most."""
         self._hand_on()
-        for recorder in (self._log, self._spans):
-            if recorder is not None:
-                recorder.flush()
+        if self._log is not None:
+            self._log.flush()
+        if self._spans is not None:
+            self._spans.flush()
 
     def _hand_on(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        lines, self._lines = self._lines, []
         records, self._records = self._records, []
-        if not records:
-            return
-        if self._log is not None:
-            self._log.put(records)
-        if self._spans is not None:
-            traced = [record for record in records if record.trace is not None]
-            if traced:
-                self._spans.put(traced)
+        if self._log is not None and lines:
+            self._log.put(lines)
+        if self._spans is not None and records:
+            self._spans.put(records)
 
     def _dropped(self) -> dict[str, int]:
         """Sink → records that it could not take."""

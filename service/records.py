@@ -8,13 +8,15 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from service.trace_context import Trace
 
 _log = logging.getLogger("slipway.records")
 
 _MOST_WAITING = 20_000
+
+T = TypeVar("T")
 
 
 class Record(NamedTuple):
@@ -35,29 +37,29 @@ class Record(NamedTuple):
     batch_rows: int = 0
 
 
-class Recorder:
-    """A daemon thread that passes records to `write`, which may block and may raise.
+class Recorder(Generic[T]):
+    """A daemon thread that passes records, in whatever form, to `write`, which may block and may raise.
 
-    `dropped` counts records that were not written: more than `most_waiting` queued, or `write` failed.
+    `dropped` counts those that were not written: more than `most_waiting` queued, or `write` failed.
     """
 
     def __init__(
         self,
         name: str,
-        write: Callable[[Sequence[Record]], None],
+        write: Callable[[Sequence[T]], None],
         most_waiting: int = _MOST_WAITING,
     ) -> None:
         self._name = name
         self._write = write
         self._most_waiting = most_waiting
-        self._queue: queue.SimpleQueue[Sequence[Record] | threading.Event] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[T] | threading.Event] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._waiting = 0  # written by both sides; a lost update would shift the bound, so locked
         self._lock = threading.Lock()
         self._is_failing = False
         self.dropped = 0
 
-    def put(self, records: Sequence[Record]) -> None:
+    def put(self, records: Sequence[T]) -> None:
         """Never blocks."""
         with self._lock:
             if self._waiting + len(records) > self._most_waiting:

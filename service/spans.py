@@ -23,7 +23,7 @@ _MOST_PATH = 256
 
 
 class SpanExport:
-    """Called by its own thread only; an export waits for the collector."""
+    """Called by its own thread only, with records of sampled traces; an export waits for the collector."""
 
     def __init__(self, exporter: "SpanExporter", version: str) -> None:
         from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -39,7 +39,7 @@ class SpanExport:
         """Raises ConnectionError when the collector did not take them."""
         from opentelemetry.sdk.trace.export import SpanExportResult
 
-        spans = [self._span(record) for record in records if _is_exported(record)]
+        spans = [self._span(record) for record in records]
         if spans and self._exporter.export(spans) is not SpanExportResult.SUCCESS:
             raise ConnectionError("the collector does not take spans")
 
@@ -102,10 +102,6 @@ def attributes(record: Record) -> dict[str, str | int | float]:
     if record.batch_rows:
         found["slipway.batch.size"] = record.batch_rows
     return found
-
-
-def _is_exported(record: Record) -> bool:
-    return record.trace is not None and record.trace.is_sampled
 
 
 def _context(trace_id: str, span_id: str, *, is_remote: bool) -> "SpanContext":

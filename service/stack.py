@@ -50,10 +50,10 @@ def build(
 
 def make_observer(settings: Settings, metrics: Metrics) -> Observer:
     """Raises StartError when spans are to be exported and the extra for it is absent."""
-    stream = standard_output() if settings.access_log else None
+    log = standard_output() if settings.access_log else None
     endpoint = settings.otlp_endpoint
     spans = open_export(endpoint, version()) if endpoint else None
-    return Observer(metrics, stream, spans, settings.trace_sample_share)
+    return Observer(metrics, log, spans, settings.trace_sample_share)
 
 
 def build_server(

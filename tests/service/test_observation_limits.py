@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from service.access_log import AccessLog
 from service.exposition import text
 from service.observe import Observed, Observer
 from tests.service.asgi import call
@@ -85,7 +86,7 @@ def test_secrets_and_bodies_appear_in_no_log_metric_or_error(
     service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = io.BytesIO()
-    observer = Observer(service.metrics, log)
+    observer = Observer(service.metrics, AccessLog(log))
     monkeypatch.setattr(service.asgi, "_observer", observer)
     with caplog.at_level(logging.DEBUG):
         answers = ask_rudely(service)
@@ -107,7 +108,7 @@ async def test_a_request_cannot_forge_a_line_or_a_header(tmp_path: Path) -> None
     service = Service([tensor_bundle(tmp_path / "repository")])
     await service.load()
     log = io.BytesIO()
-    observer = Observer(service.metrics, log)
+    observer = Observer(service.metrics, AccessLog(log))
     app = Observed(service.app, observer, 4 << 20)
     rude = '\r\n\x1b[31m\u2028{"status": 200}'
     exchange = await call(

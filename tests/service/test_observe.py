@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.access_log import AccessLog
 from service.metrics import Metrics
 from service.observe import Observed, Observer
 from service.workers.base import ModelKey
@@ -56,7 +57,7 @@ async def failing(scope: Any, receive: Any, send: Any) -> None:
 
 
 def observed(app: Any, stream: io.BytesIO | None = None) -> tuple[Observed, Observer]:
-    observer = Observer(Metrics({}), stream)
+    observer = Observer(Metrics({}), None if stream is None else AccessLog(stream))
     return Observed(app, observer, max_body_bytes=10), observer
 
 

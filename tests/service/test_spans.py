@@ -15,6 +15,7 @@ pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the otel e
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from service.access_log import AccessLog
 from service.errors import StartError
 from service.metrics import Metrics
 from service.observe import Observed, Observer
@@ -157,7 +158,7 @@ async def test_a_collector_that_is_away_costs_spans_never_answers(collector: Col
     collector.close()
     export = open_export(collector.url, "1")
     log = io.BytesIO()
-    observer = Observer(Metrics({}), log, export, 1.0)
+    observer = Observer(Metrics({}), AccessLog(log), export, 1.0)
     app = Observed(answering, observer, max_body_bytes=10)
     assert (await call(app)).status == 200
     observer.flush()

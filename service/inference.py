@@ -16,7 +16,7 @@ from service.errors import BadRequest, NotReady, UnsupportedMedia
 from service.offload import offload
 from service.protocol.v2 import InferRequest, V2Codec
 from service.registry import ServedModel
-from service.ticket import Arrays, Ticket
+from service.ticket import Ticket
 
 # curl names a form when it is given nothing else, tritonclient names nothing; what counts is the body.
 _TYPES = {
@@ -92,13 +92,9 @@ class InferEndpoint:
     ) -> None:
         self.model = model
         self.label = str(model.key)
-        self._codec = V2Codec.of(model.bundle)
+        self.codec = V2Codec.of(model.bundle)
         self._default_timeout_s = default_timeout_s
         self._compress_above_bytes = compress_above_bytes
-
-    def decode(self, asked: Asked, body: bytes) -> InferRequest:
-        """Raises BadJson, BadRequest, InputError."""
-        return self._codec.decode(body, asked.header_bytes)
 
     def enqueue(
         self,
@@ -121,26 +117,22 @@ class InferEndpoint:
             on_done=on_done,
         )
 
-    def encode(self, outputs: Arrays, request: InferRequest) -> Answer:
-        encoded = self._codec.encode(outputs, request)
-        return Answer(*encoded)
-
-    def is_worth_compressing(self, asked: Asked, answer: Answer) -> bool:
-        return asked.encoding is not None and 0 < self._compress_above_bytes < len(answer.body)
+    def is_worth_compressing(self, asked: Asked, body: bytes) -> bool:
+        return asked.encoding is not None and 0 < self._compress_above_bytes < len(body)
 
     async def answer(self, headers: Headers, body: bytes) -> tuple[Answer, float, float]:
         """(answer, seconds in the queue, seconds in the graph). Raises SlipwayErrors."""
         arrived = time.monotonic()
         asked = read_headers(headers)
-        request = self.decode(asked, body)
+        request = self.codec.decode(body, asked.header_bytes)
         ticket = self.enqueue(asked, request, arrived)
         try:
             outputs = await ticket.future
         except asyncio.CancelledError:
             ticket.cancel()
             raise
-        answer = self.encode(outputs, request)
-        if self.is_worth_compressing(asked, answer):
+        answer = Answer(*self.codec.encode(outputs, request))
+        if self.is_worth_compressing(asked, answer.body):
             answer = await compressed(answer, asked)
         return answer, ticket.queue_s, ticket.infer_s
 

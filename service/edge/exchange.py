@@ -23,7 +23,7 @@ from service.trace_context import Trace
 _log = logging.getLogger("slipway.lane")
 
 _JSON = b"content-type: application/json\r\n"
-_TIMING = b"server-timing: queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f\r\n"
+_BINARY = b"content-type: application/octet-stream\r\ninference-header-content-length: %d\r\n"
 
 
 class Exchange:
@@ -68,7 +68,7 @@ class Exchange:
         self._trace = self._observer.trace(headers.get(b"traceparent"))
         endpoint.model.meters.in_flight += 1
         try:
-            self._request = request = endpoint.decode(plan.asked, body)
+            self._request = request = endpoint.codec.decode(body, plan.asked.header_bytes)
             self._ticket = endpoint.enqueue(plan.asked, request, began, self._on_done)
         except SlipwayError as error:
             self._refuse(error)
@@ -93,38 +93,38 @@ class Exchange:
         assert plan is not None
         assert request is not None
         try:
-            answer = plan.endpoint.encode(ticket.outputs, request)
+            body, header_bytes = plan.endpoint.codec.encode(ticket.outputs, request)
         except Exception:  # a defect of ours, or of the model's outputs: this caller's alone
             _log.exception("%s: the answer cannot be written", self._request_id)
             self._refuse(Internal())
             return
-        if plan.endpoint.is_worth_compressing(plan.asked, answer):
+        if plan.asked.encoding and plan.endpoint.is_worth_compressing(plan.asked, body):
+            answer = Answer(body, header_bytes)
             task = asyncio.ensure_future(self._compress(answer, plan, ticket))
             self._lane.compressing.add(task)
             task.add_done_callback(self._lane.compressing.discard)
         else:
-            self._send(answer, ticket)
+            more = _JSON if header_bytes is None else _BINARY % header_bytes
+            self._send(body, more, ticket)
 
     async def _compress(self, answer: Answer, plan: Plan, ticket: Ticket) -> None:
         try:
             answer = await compressed(answer, plan.asked)
         except Exception:  # not compressed, then; the answer itself is sound
             _log.exception("%s: the answer cannot be compressed", self._request_id)
-        self._send(answer, ticket)
+        more = b"".join([b"%b: %b\r\n" % pair for pair in answer.headers()])
+        self._send(answer.body, more, ticket)
 
-    def _send(self, answer: Answer, ticket: Ticket) -> None:
+    def _send(self, body: bytes, more: bytes, ticket: Ticket) -> None:
+        """`more`: the header lines that depend on the form of the answer."""
         if self._transport.is_closing():
             self._end(Cancelled.status, Cancelled.reason)
             return
-        if answer.header_bytes is None and answer.encoding is None:
-            more = _JSON
-        else:
-            more = b"".join([b"%b: %b\r\n" % pair for pair in answer.headers()])
         if self._trace is not None:
             more += b"traceparent: %b\r\n" % self._trace.header
         if self.is_last:
             more += b"connection: close\r\n"
-        body, total_s = answer.body, time.monotonic() - self._began
+        total_s = time.monotonic() - self._began
         self._transport.write(
             b"%b%b\r\nserver-timing: queue;dur=%.3f, infer;dur=%.3f, total;dur=%.3f\r\n"
             b"%bcontent-length: %d\r\n\r\n%b"

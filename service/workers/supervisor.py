@@ -56,7 +56,7 @@ class Supervisor:
     @property
     def is_healthy(self) -> bool:
         """A worker is up, or was so recently that its replacement is still to be expected."""
-        for child in self.children:  # asked for every request: a generator would cost five times this
+        for child in self.children:  # for every request: a generator costs five times this
             if child is not None and child.is_alive:
                 return True
         return time.monotonic() - self._lost_at < _GRACE_S

@@ -52,5 +52,5 @@ def _best(row: np.ndarray, count: int, labels: Sequence[str]) -> list[str]:
 
 
 def _text(value: np.generic, index: int, labels: Sequence[str]) -> str:
-    found = f"{value}:{index}"
+    found = str(value) + f":{index}"  # an f-string would show a float32 with a float64's digits
     return f"{found}:{labels[index]}" if index < len(labels) else found

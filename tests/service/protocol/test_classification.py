@@ -28,6 +28,14 @@ def test_values_come_best_first_with_index_and_label() -> None:
     ]
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_value_has_its_own_types_digits(dtype: type) -> None:
+    assert classify(np.array([[0.1]], dtype), spec(), 1, []).tolist() == [["0.1:0"]]
+    tiny = np.array([[1e-7]], dtype)
+    (found,) = classify(tiny, spec(), 1, []).tolist()[0]
+    assert dtype(found.split(":")[0]) == tiny[0, 0]
+
+
 def test_classes_without_a_label_have_none() -> None:
     assert classify(np.array([[1, 3, 2]]), spec(), 3, LABELS[:1]).tolist() == [
         ["3:1", "2:2", "1:0:ant"]

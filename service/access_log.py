@@ -79,27 +79,30 @@ def line(record: Record) -> str:
     (at, request_id, method, path, code, seconds, _, model, reason, trace,
      queue_s, infer_s, batch_rows) = record  # fmt: skip
     second = int(at)
-    text = (
-        f'{{"time":"{_second(second)}.{int((at - second) * 1e3):03d}Z","request_id":"{request_id}",'
-        f'"method":{_quoted(method)},"path":{_quoted(path)},"status":{code},'
-        f'"duration_ms":{seconds * 1e3:.3f}'
-    )
+    run = traced = ""
     if infer_s:
-        text += f',"queue_ms":{queue_s * 1e3:.3f},"infer_ms":{infer_s * 1e3:.3f}'
-    if batch_rows:
-        text += f',"batch_size":{batch_rows}'
-    if model:
-        text += f',"model":{_quoted(model)}'
-    if reason:
-        text += f',"reason":{_quoted(reason)}'
+        run = f',"queue_ms":{queue_s * 1e3:.3f},"infer_ms":{infer_s * 1e3:.3f}'
+        if batch_rows:
+            run += f',"batch_size":{batch_rows}'
     if trace is not None:
-        text += f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'
-    return f"{text}}}\n"
+        traced = f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'
+    return (
+        f'{{"time":"{_second(second)}.{int((at - second) * 1e3):03d}Z","request_id":"{request_id}",'
+        f'"duration_ms":{seconds * 1e3:.3f}{run}{_what(method, path, code, model, reason)}{traced}}}\n'
+    )
 
 
 @lru_cache(maxsize=1024)
+def _what(method: str, path: str, code: int, model: str, reason: str) -> str:
+    """What many requests have in common."""
+    text = f',"method":{_quoted(method)},"path":{_quoted(path)},"status":{code}'
+    if model:
+        text += f',"model":{_quoted(model)}'
+    return f'{text},"reason":{_quoted(reason)}' if reason else text
+
+
 def _quoted(text: str) -> str:
-    """As JSON, cut, without anything that ends a line or moves a cursor. Paths repeat."""
+    """As JSON, cut, without anything that ends a line or moves a cursor."""
     text = text[:_MOST_TEXT]
     if not (text.isascii() and text.isprintable()):
         # Lone surrogates cannot be written as UTF-8.

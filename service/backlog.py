@@ -40,6 +40,7 @@ class Backlog:
         self._on_drop = on_drop
         self._groups: dict[Hashable, Group] = {}
         self._spare: Group | None = None
+        self._level_rows = [0] * (rules.levels + 1)
         self.count = 0
         self.rows = 0
         self.work = 0.0
@@ -51,19 +52,32 @@ class Backlog:
 
     def push(self, ticket: Ticket) -> None:
         rules = self._rules
-        level = ticket.priority
-        if not 0 < level <= rules.levels:
-            level = rules.default_level
-        ticket.priority = level
+        level = ticket.priority = self.level_of(ticket.priority)
         group = self._groups.get(ticket.key)
         if group is None:
             group = self._groups[ticket.key] = self._spare or Group(max(rules.levels, 1))
             self._spare = None
         group.push(ticket, max(level - 1, 0))
         ticket.place = self
+        self._level_rows[level] += ticket.rows
         self.count += 1
         self.rows += ticket.rows
         self.work += ticket.work
+
+    def level_of(self, priority: int) -> int:
+        """1 is the highest; 0 where the model has no levels."""
+        return priority if 0 < priority <= self._rules.levels else self._rules.default_level
+
+    def rows_ahead(self, level: int) -> int:
+        """Of this level and the higher ones."""
+        if not self._rules.levels:
+            return self.rows
+        return sum(self._level_rows[: level + 1])
+
+    def below(self, level: int) -> list[Ticket]:
+        """What waits at lower levels, the least important and newest first."""
+        found = [ticket for ticket in self if ticket.priority > level]
+        return sorted(found, key=lambda ticket: (-ticket.priority, -ticket.arrived))
 
     def left(self, ticket: Ticket) -> None:
         """It got an outcome while it waited: its room is free from now on."""
@@ -105,6 +119,7 @@ class Backlog:
             ticket.fail(error)
 
     def _forget(self, ticket: Ticket) -> None:
+        self._level_rows[ticket.priority] -= ticket.rows
         self.count -= 1
         self.rows -= ticket.rows
         self.work -= ticket.work

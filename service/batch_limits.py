@@ -1,21 +1,27 @@
 """A manifest's batching hints, resolved for the machine that serves them: what the batcher obeys."""
 
+import math
 from dataclasses import dataclass
 
 from models.manifest import Batching
 
-_LEAST_QUEUE_ROWS = 256  # small batches still deserve a queue that survives a burst of connections
-_QUEUED_BATCHES = 4
+_LEAST_QUEUE_ROWS = 64  # small batches still deserve a queue that survives a burst of connections
+_LEAST_QUEUED_BATCHES = 2  # per worker: one runs, one is ready, and larger batches can form
+_MOST_QUEUE_ROWS = 16_384  # what a queue may hold in memory when nobody says otherwise
 
 
 @dataclass(frozen=True)
 class BatchLimits:
     """What a batch and its queue may hold. `concurrency`: batches that run at once. `queue_timeout_s`:
-    longest wait; afterwards refused, or (`delays_late`) served behind all others of the level."""
+    longest wait; afterwards refused, or (`delays_late`) served behind all others of the level.
+    `max_queue_wait_s`: expected wait beyond which new items are refused; `least_queue_rows` may wait
+    however long that takes."""
 
     max_batch_size: int = 1
     max_queue_delay_s: float = 0.0
-    max_queue_rows: int = _LEAST_QUEUE_ROWS
+    max_queue_rows: int = 256
+    least_queue_rows: int = 0
+    max_queue_wait_s: float = math.inf
     max_batch_tokens: int = 0
     concurrency: int = 1
     preferred_batch_size: tuple[int, ...] = ()
@@ -33,21 +39,24 @@ class BatchLimits:
         return not said
 
 
-def limits_of(batching: Batching, workers: int) -> BatchLimits:
-    """From a manifest's hints; the queue holds a few batches per worker when nobody says otherwise."""
+def limits_of(batching: Batching, workers: int, *, max_queue_wait_s: float = 0.1) -> BatchLimits:
+    """From a manifest's hints. `max_queue_wait_s` is the operator's."""
     instances = min(batching.instance_group or workers, workers)
     policy = batching.default_queue_policy
     most = batching.max_batch_size
     sizes = batching.allowed_batch_sizes
     # Where all go beyond the limit the smallest stays: a graph of fixed size takes nothing else.
     allowed = _up_to(most, sizes) or tuple(sorted(sizes)[:1])
-    derived = max(_LEAST_QUEUE_ROWS, _QUEUED_BATCHES * most * instances)
+    most_waiting = policy.max_queue_size or _MOST_QUEUE_ROWS
+    least_waiting = max(_LEAST_QUEUE_ROWS, _LEAST_QUEUED_BATCHES * most * instances)
     levels = batching.priority_levels
     return BatchLimits(
         # No batch beyond the last allowed size: there is nothing to fill it up to.
         max_batch_size=allowed[-1] if allowed else most,
         max_queue_delay_s=batching.max_queue_delay_microseconds / 1e6,
-        max_queue_rows=policy.max_queue_size or derived,
+        max_queue_rows=most_waiting,
+        least_queue_rows=min(least_waiting, most_waiting),
+        max_queue_wait_s=max_queue_wait_s,
         max_batch_tokens=batching.max_batch_tokens,
         concurrency=instances,
         preferred_batch_size=_up_to(most, batching.preferred_batch_size),

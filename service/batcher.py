@@ -18,10 +18,11 @@ from collections.abc import Callable
 from functools import partial
 
 from models.manifest import Manifest
+from service.admission import Admission
 from service.assembly import Assembly
 from service.backlog import Backlog, QueueRules
 from service.batch_limits import BatchLimits, limits_of
-from service.errors import DeadlineExceeded, InferenceFailed, QueueFull, ShuttingDown
+from service.errors import InferenceFailed, ShuttingDown
 from service.execution import Execution, Run, Submit, as_submit
 from service.group import Shares
 from service.metrics import ModelMeters
@@ -77,7 +78,7 @@ class Batcher:
         self._execution = Execution(
             submit or as_submit(run), self._assembly, meters, self._clock, self._ended
         )
-        self._drain = self._execution.drain
+        self._admission = Admission(limits, self._backlog, self._execution.drain, self._dropped)
         self._learns_cost = limits.learns_cost
         self._idle = asyncio.Event()
         self._is_scheduled = False
@@ -132,7 +133,9 @@ class Batcher:
         if limits.queue_timeout_s is not None:
             is_exempt = is_own_deadline and limits.allow_timeout_override
             ticket.queue_until = None if is_exempt else now + limits.queue_timeout_s
-        self._admit(rows, now, deadline)
+        if self._is_closing or not self.is_alive:
+            raise ShuttingDown("the model is being taken out of service")
+        self._admission.admit(rows, now, deadline, priority)
         if rows <= self._most_rows or not self._assembly.can_batch:
             self._backlog.push(ticket)
         else:
@@ -152,32 +155,6 @@ class Batcher:
         for handle in (self._timer, self._sweeper):
             if handle is not None:
                 handle.cancel()
-
-    # -- admission --------------------------------------------------------------------------------
-
-    def _admit(self, rows: int, now: float, deadline: float | None) -> None:
-        if self._is_closing or not self.is_alive:
-            raise ShuttingDown("the model is being taken out of service")
-        if deadline is not None and deadline <= now:
-            self._dropped(DeadlineExceeded.reason)
-            raise DeadlineExceeded("the request's time was over when it arrived")
-        if self._has_room(rows, now, deadline):
-            return
-        self._backlog.purge(now)  # the departed may have left room
-        if not self._has_room(rows, now, deadline):
-            waiting = self._backlog.rows
-            error = QueueFull(f"{waiting} items wait already; try again later")
-            error.retry_after_s = self._drain.retry_after_s(waiting)
-            raise error
-
-    def _has_room(self, rows: int, now: float, deadline: float | None) -> bool:
-        """Also false when the queue is so long that the deadline would pass in it: no use in waiting."""
-        waiting = self._backlog.rows
-        if waiting == 0:
-            return True  # a request larger than the whole queue is still one that can be served
-        if deadline is not None and now + self._drain.wait_s(waiting) > deadline:
-            return False
-        return waiting + rows <= self.limits.max_queue_rows
 
     def _push_parts(self, parent: Ticket) -> None:
         """A request larger than a batch goes as several, which may run at once."""

@@ -23,6 +23,10 @@ class DrainRate:
         self._busy_s = self._busy_s * keep + max(busy_s, 0.0)
         self._last = max(ended, self._last)
 
+    @property
+    def is_measured(self) -> bool:
+        return self._rows > 0.0
+
     def wait_s(self, rows: int) -> float:
         """How long `rows` waiting rows will take; 0 while nothing was measured."""
         return rows * self._busy_s / self._rows if self._rows else 0.0

@@ -111,8 +111,14 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=1_000_000,
-        description="items that may wait per model before new ones get 503; 0 derives it from batch "
-        "size and workers",
+        description="most items that may wait per model, whatever the expected wait; 0: 16,384",
+    )
+    max_queue_wait_ms: float = Field(
+        default=100.0,
+        gt=0,
+        le=3_600_000,
+        description="expected wait for a run beyond which new requests get 503 at once; two batches per "
+        "worker (and 64 items) may wait all the same. Shorter keeps accepted requests quick under overload",
     )
     max_body_bytes: int = Field(
         default=64 << 20, ge=1024, le=4 << 30, description="largest request body, in bytes received"
@@ -134,8 +140,8 @@ class Settings(BaseSettings):
         default=60.0,
         gt=0,
         le=3600,
-        description="a worker that computes one batch for longer is killed and replaced; choose more "
-        "than the slowest honest batch takes",
+        description="a run that takes longer is stopped, and when it does not listen its worker is killed "
+        "two seconds later and replaced; choose more than the slowest honest batch takes",
     )
     load_timeout_s: float = Field(
         default=60.0,

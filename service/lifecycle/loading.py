@@ -87,7 +87,8 @@ class Loading:
             raise
         if model.manifest.runner == "batch":
             batching = with_overrides(model.manifest.batching, self._settings)
-            limits = limits_of(batching, self._pool.size)
+            wait_s = self._settings.max_queue_wait_ms / 1e3
+            limits = limits_of(batching, self._pool.size, max_queue_wait_s=wait_s)
             batcher = batcher_over(self._pool, key, model.manifest, limits, meters)
             model.batcher = batcher
             meters.pending = lambda: batcher.pending_rows

@@ -93,7 +93,9 @@ def _limits(found: ServedModel, settings: Settings) -> BatchLimits | None:
         return found.batcher.limits
     if found.manifest.runner != "batch":
         return None
-    return limits_of(with_overrides(found.manifest.batching, settings), found.pool.size)
+    batching = with_overrides(found.manifest.batching, settings)
+    wait_s = settings.max_queue_wait_ms / 1e3
+    return limits_of(batching, found.pool.size, max_queue_wait_s=wait_s)
 
 
 def _readiness(found: ServedModel) -> Json:

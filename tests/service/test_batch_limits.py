@@ -10,7 +10,7 @@ from service.batch_limits import limits_of
 def test_the_queue_and_the_instances_follow_the_workers() -> None:
     limits = limits_of(Batching(max_batch_size=128, instance_group=3), workers=2)
     assert (limits.max_batch_size, limits.concurrency) == (128, 2)
-    assert limits.max_queue_rows == 4 * 128 * 2
+    assert limits.least_queue_rows == 2 * 128 * 2
     assert limits_of(Batching(instance_group=1), workers=4).concurrency == 1
 
 
@@ -44,7 +44,8 @@ def test_the_queue_policy_is_taken_over() -> None:
         allow_timeout_override=True,
     )
     limits = limits_of(Batching(default_queue_policy=policy), 1)
-    assert (limits.max_queue_rows, limits.queue_timeout_s) == (7, 0.25)
+    assert (limits.max_queue_rows, limits.least_queue_rows) == (7, 7)
+    assert limits.queue_timeout_s == 0.25
     assert limits.delays_late
     assert limits.allow_timeout_override
 

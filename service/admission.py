@@ -1,0 +1,88 @@
+"""Who may wait for a run, and who is told at once to come back later.
+
+A queue is bounded by time: what waits must be served within `max_queue_wait_s` at the measured rate. A
+few batches may always wait, however slow the model is, so that workers never go without and a burst on an
+idle server is not refused; `max_queue_rows` bounds memory. Lower priorities are shed first: they see less
+of the bounds, and what waits of them makes room for higher ones.
+
+Not promised: that an admitted item is served within the bound. Higher priorities may come after it, and
+runs may become slower; deadlines are for that.
+"""
+
+import math
+from collections.abc import Callable
+
+from service.backlog import Backlog
+from service.batch_limits import BatchLimits
+from service.drain import DrainRate
+from service.errors import DeadlineExceeded, QueueFull
+
+# Of the bounds, that the lowest priority may use; levels between have shares between.
+_LEAST_SHARE = 0.5
+# Until a first batch has told how fast the model is.
+_UNMEASURED_ROWS = 256
+
+
+class Admission:
+    """Of one batcher. `on_drop` counts by reason what never got into the queue or was put out of it."""
+
+    def __init__(
+        self,
+        limits: BatchLimits,
+        backlog: Backlog,
+        drain: DrainRate,
+        on_drop: Callable[[str], None],
+    ) -> None:
+        self._limits = limits
+        self._backlog = backlog
+        self._drain = drain
+        self._on_drop = on_drop
+        levels = limits.priority_levels
+        step = (1.0 - _LEAST_SHARE) / max(levels - 1, 1)
+        self._shares = [1.0 - step * index for index in range(max(levels, 1))]
+
+    def admit(self, rows: int, now: float, deadline: float | None, priority: int) -> None:
+        """Return, perhaps after making room, or raise DeadlineExceeded or QueueFull.
+
+        `priority`: as the request names it, 0 for the model's default.
+        """
+        if deadline is not None and deadline <= now:
+            self._on_drop(DeadlineExceeded.reason)
+            raise DeadlineExceeded("the request's time was over when it arrived")
+        backlog = self._backlog
+        if not backlog.rows:
+            return  # a request larger than the whole queue is still one that can be served
+        level = backlog.level_of(priority)
+        share = self._shares[max(level - 1, 0)]
+        ahead = backlog.rows_ahead(level)
+        if deadline is not None and now + self._drain.wait_s(ahead) > deadline:
+            raise self._full("the wait is longer than the request's own time")
+        if self._fits(backlog.rows + rows, share):
+            return
+        if ahead < backlog.rows and self._fits(ahead + rows, share):
+            self._make_room(rows, level, share)
+            return
+        raise self._full("try again later")
+
+    def _fits(self, rows: int, share: float) -> bool:
+        limits, drain = self._limits, self._drain
+        if rows > limits.max_queue_rows * share:
+            return False
+        if rows <= limits.least_queue_rows * share:
+            return True
+        if not drain.is_measured and limits.max_queue_wait_s < math.inf:
+            return rows <= _UNMEASURED_ROWS * share
+        return drain.wait_s(rows) <= limits.max_queue_wait_s * share
+
+    def _make_room(self, rows: int, level: int, share: float) -> None:
+        """Put the newest of the lowest priorities out, as many as must go."""
+        for ticket in self._backlog.below(level):
+            if self._fits(self._backlog.rows + rows, share):
+                return
+            ticket.fail(self._full("it gave its place to a request of higher priority"))
+
+    def _full(self, why: str) -> QueueFull:
+        waiting = self._backlog.rows
+        error = QueueFull(f"{waiting} items wait already: {why}")
+        error.retry_after_s = self._drain.retry_after_s(waiting)
+        return error

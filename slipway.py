@@ -22,7 +22,13 @@ from nothing to an answer:
 """
 
 # In the order of a model's life, which is also the order of `slipway --help`.
-_COMMANDS = ("training.cli", "models.cli", "service.cli", "service.predict_cli")
+_COMMANDS = (
+    "training.cli",
+    "models.cli",
+    "service.importing.cli",
+    "service.cli",
+    "service.predict_cli",
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -100,6 +100,9 @@ class ClassificationPostprocessing(Record):
 
     kind: Literal["classification"] = "classification"
     output: str = "logits"
+    is_probability: bool = Field(
+        default=False, description="the graph ends in a softmax: its output is taken as it is"
+    )
     labels: RelativeFile = Field(
         default="labels.txt", description="one label a line, in class order"
     )

@@ -63,6 +63,9 @@ class ClassificationTask(BatchTask[InstanceT, ClassificationOptions]):
         logits = np.atleast_1d(row[self._block.output])
         if not np.isfinite(logits).all():
             raise InferenceFailed("the model's answer to this input is not a number")
-        scores = softmax(logits, self.manifest.temperature)
+        if self._block.is_probability:
+            scores = np.clip(logits.astype(np.float32), 0, 1)
+        else:
+            scores = softmax(logits, self.manifest.temperature)
         best = top_k(scores, self.labels, options.top_k or self._block.top_k)
         return {"label": best[0]["label"], "score": best[0]["score"], "labels": best}

@@ -1,0 +1,21 @@
+"""Why a file is not imported; each message names the thing and, where there is one, the remedy."""
+
+from models.errors import BundleError
+
+
+class ImportRefused(BundleError):
+    """The file cannot be served as it is."""
+
+    reason = "import"
+
+
+class FileDamaged(ImportRefused):
+    """Not a protobuf of the ONNX schema."""
+
+    reason = "damaged"
+
+
+class ExternalDataRefused(ImportRefused):
+    """Weights beside the file that point somewhere else, or are not what the graph says."""
+
+    reason = "external_data"

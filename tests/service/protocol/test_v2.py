@@ -194,3 +194,62 @@ def test_non_finite_answers_become_null() -> None:
     it = codec()
     answer = it.encode({"y": np.array([[np.nan, np.inf]], np.float32)}, it.decode(body()))
     assert orjson.loads(answer.body)["outputs"][0]["data"] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "info", [i for i in JSON_TYPES if i.numpy.kind in "iu"], ids=lambda i: i.v2
+)
+@given(data=st.data())
+def test_every_integer_of_a_type_goes_there_and_back_and_no_other(
+    info: Any, data: st.DataObject
+) -> None:
+    limits = np.iinfo(info.numpy)
+    values = data.draw(st.lists(st.integers(int(limits.min), int(limits.max)), min_size=1))
+    it = codec(info.onnx, ("batch",))
+    request = it.decode(body(shape=[len(values)], datatype=info.v2, data=values))
+    assert request.inputs["x"].tolist() == values
+    answer = orjson.loads(it.encode({"y": request.inputs["x"]}, request).body)
+    assert answer["outputs"][0]["data"] == values
+    outside = data.draw(st.sampled_from([int(limits.min) - 1, int(limits.max) + 1]))
+    with pytest.raises((InputError, BadJson)):
+        it.decode(body(shape=[1], datatype=info.v2, data=[outside]))
+
+
+@pytest.mark.parametrize("info", [i for i in JSON_TYPES if i.numpy.kind == "f"], ids=lambda i: i.v2)
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_rounded_as_numpy_does_or_refused_when_it_does_not_fit(
+    info: Any, value: float
+) -> None:
+    with np.errstate(over="ignore"):
+        rounded = np.array(value).astype(info.numpy)
+    it = codec(info.onnx, ("batch",))
+    asked = body(shape=[1], datatype=info.v2, data=[value])
+    if np.isfinite(rounded):
+        assert it.decode(asked).inputs["x"].tobytes() == rounded.tobytes()
+    else:
+        with pytest.raises(InputError):
+            it.decode(asked)
+
+
+@given(st.lists(st.text(), min_size=1, max_size=6))
+def test_any_text_goes_there_and_back(texts: list[str]) -> None:
+    it = codec(DataType.STRING, ("batch",))
+    request = it.decode(body(shape=[len(texts)], datatype="BYTES", data=texts))
+    assert request.inputs["x"].tolist() == texts
+    answer = orjson.loads(it.encode({"y": request.inputs["x"]}, request).body)
+    assert answer["outputs"][0]["data"] == texts
+
+
+def test_a_recorded_request_with_any_byte_changed_is_answered_or_refused() -> None:
+    document = orjson.loads(body()) | {"id": "7", "outputs": [{"name": "y"}]}
+    recorded = orjson.dumps(document | {"parameters": {"timeout": 5, "priority": 1}})
+    it, statuses = codec(), set()
+    for place in range(len(recorded)):
+        for middle in (bytes([recorded[place] ^ 1]), b"\xff", b"", b'"', b"[", b"9", b":"):
+            try:
+                request = it.decode(recorded[:place] + middle + recorded[place + 1 :])
+                it.encode({"y": request.inputs["x"]}, request)
+                statuses.add(200)
+            except SlipwayError as error:
+                statuses.add(error.status)
+    assert statuses == {200, 400}

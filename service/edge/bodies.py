@@ -34,7 +34,7 @@ class BodyGuard:
         if encoding is not None:
             kept = [pair for pair in scope["headers"] if pair[0] not in _STRIPPED]
             scope = {**scope, "headers": kept}
-        is_json = _is_json(headers.get(b"content-type", b""))
+        is_json = _is_json(headers)
         if encoding is not None or is_json:
             receive = _Reader(receive, encoding, is_json, self._max_body_bytes).receive
         await self._app(scope, receive, send)
@@ -74,9 +74,12 @@ class _Reader:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _is_json(content_type: bytes) -> bool:
-    """Also what names no type, or a form, as curl does: some routes take it for JSON."""
-    kind = content_type.partition(b";")[0].strip().lower()
+def _is_json(headers: dict[bytes, bytes]) -> bool:
+    """Also what names no type, or a form, as curl does: some routes take it for JSON. Not a body with
+    binary tensors, whose JSON is looked at where its length is known."""
+    if b"inference-header-content-length" in headers:
+        return False
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     return kind in (b"", b"application/json", b"application/x-www-form-urlencoded") or (
         kind.endswith(b"+json")
     )

@@ -34,6 +34,22 @@ async def test_a_compressed_request_is_answered_like_the_plain_one(
         assert reply.json()["outputs"][0]["data"] == [2.0, 4.0]
 
 
+@pytest.mark.parametrize("line", ["content-encoding: gzip", "x-a: b"])
+@in_loop
+async def test_brackets_in_binary_tensors_are_no_json(line: str) -> None:
+    header = (
+        b'{"inputs":[{"name":"x","shape":[20,2],"datatype":"FP32",'
+        b'"parameters":{"binary_data_size":160}}]}'
+    )
+    body = header + b"[" * 160
+    lines = (f"inference-header-content-length: {len(header)}", line)
+    async with served() as it:
+        packed = gzip.compress(body) if "gzip" in line else body
+        for path in (PATH, PATH + "?a"):
+            reply = await it.connect().ask(request("POST", path, packed, *lines))
+            assert reply.status == 200
+
+
 BOMB = gzip.compress(b" " * 10_000_000)
 REFUSED = {
     "bomb": ("gzip", BOMB[:1900], 413),

@@ -1,7 +1,7 @@
 """The FastAPI application: everything but the hot path, and one OpenAPI document for all of it.
 
 The registry is `app.state.registry`, the settings `app.state.settings`. `server` puts the layers around it
-that see every request: fast lane first, then observation and the body limit.
+that see every request: the edge with its fast lane, observation, the body limit.
 """
 
 import logging

@@ -49,4 +49,4 @@ def vital_signs(
 
 
 def _workers(pool: WorkerPool | None) -> dict[str, int]:
-    return {} if pool is None else {f"worker-{n}": pid for n, pid in enumerate(pool.pids())}
+    return {} if pool is None else {worker.name: worker.pid for worker in pool.workers()}

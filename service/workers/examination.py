@@ -18,7 +18,7 @@ from models.bundle import Bundle
 from models.errors import BundleError
 from service.errors import WorkerLost
 from service.runtimes.base import LoadCrashed, LoadOutOfMemory, LoadTimeout, SessionOptions
-from service.workers.base import LoadReport
+from service.workers.base import LoadReport, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child, signal_name
 from service.workers.connection import Connection, Job
@@ -45,7 +45,10 @@ class Examiner:
         self._goodbyes: set[asyncio.Task[None]] = set()
 
     async def examine(self, bundle: Bundle) -> LoadReport:
-        """Raises what the runtime says, ExamFailed, LoadTimeout, LoadOutOfMemory or LoadCrashed."""
+        """Raises what the runtime says, ExamFailed, LoadTimeout, LoadOutOfMemory or LoadCrashed.
+
+        A bundle without an exam is run once on made-up input, where its sizes are known.
+        """
         child = await self._take()
         try:
             return await self._order(child, bundle)
@@ -65,6 +68,12 @@ class Examiner:
 
     def pids(self) -> list[int]:
         return [child.pid for child in (*self._idle, *self._busy)]
+
+    def describe(self) -> list[WorkerInfo]:
+        return [
+            WorkerInfo(f"examiner-{index}", pid, "examining", 0, ())
+            for index, pid in enumerate(self.pids())
+        ]
 
     # -- the owner of its connections -------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 A handle is the small number that the front end gave a model; it is what crosses instead of a name.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -15,7 +16,7 @@ import numpy as np
 from models.bundle import Bundle
 from models.datatypes import BY_ONNX, TypeInfo
 from models.errors import ExamFailed
-from service.errors import NotReady
+from service.errors import InputRefused, NotReady
 from service.exam import read_golden, replay
 from service.runtimes import open_session
 from service.runtimes.base import Session, SessionOptions
@@ -148,6 +149,17 @@ class ModelHost:
             if self._running is not None and self._running[:2] == (doing.connection, doing.ident):
                 _log.warning("%s has run for too long", self._running[2].bundle.name)
                 self._running[2].terminate()
+
+    def try_out(self, handle: int) -> None:
+        """Run a model that has no exam once, for what that does to the process and its memory.
+
+        Raises InferenceFailed; a graph that merely dislikes the made-up input is no worse for it.
+        """
+        model = self._batch.get(handle)
+        inputs = sample(model.bundle) if model is not None else None
+        if model is not None and inputs is not None:
+            with contextlib.suppress(InputRefused):
+                model.session.run(inputs)
 
     def widen(self, handle: int, threads: int) -> Width:
         """Open a wide session of a batch model and keep it if it pays. Not for the thread that runs."""

@@ -59,7 +59,8 @@ def _at_most(soft: int, hard: int) -> int:
 def _speaks_of_memory(error: BaseException) -> bool:
     told: BaseException | None = error
     while told is not None:
-        if any(sign in str(told).lower() for sign in _SIGNS):
+        text = f"{told} {getattr(told, 'detail', '')}".lower()
+        if any(sign in text for sign in _SIGNS):
             return True
         told = told.__cause__
     return False

@@ -85,6 +85,8 @@ class Loader:
         bundle, order = _ordered(message)
         with limited(order["memory_bytes"], order["cpu_s"], f"{bundle.name}/{bundle.version}"):
             report = self._host.load(message.model, bundle)
+            if report.exam_difference is None:
+                self._host.try_out(message.model)
         self._unload(message)
         return orjson.dumps(report)
 

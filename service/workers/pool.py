@@ -103,7 +103,7 @@ class ProcessPool:
         return [
             *self._supervisor.describe(self._names),
             *self._quarantine.describe(),
-            *(WorkerInfo("examiner", pid, "examining", 0, ()) for pid in self._examiner.pids()),
+            *self._examiner.describe(),
         ]
 
     async def start(self) -> None:

@@ -44,6 +44,7 @@ class Pulse:
         self.descriptor = descriptor
         self._map = mmap.mmap(descriptor, PULSE_BYTES)
         self._beats = self._ended = 0
+        self._is_busy = [False] * _LANES
         self._taken = {BATCH_LANE, LOAD_LANE}
 
     @classmethod
@@ -58,9 +59,14 @@ class Pulse:
 
     def begin(self, lane: int, handle: int, connection: int = 0, ident: int = 0) -> None:
         at = _FIRST + lane * _STRIDE
+        self._is_busy[lane] = True
         _RECORD.pack_into(self._map, at, handle, connection, ident, time.monotonic())
 
     def end(self, lane: int) -> None:
+        """Without effect on a lane that is not in use."""
+        if not self._is_busy[lane]:
+            return
+        self._is_busy[lane] = False
         _HANDLE.pack_into(self._map, _FIRST + lane * _STRIDE, 0)
         self._ended += 1
         _COUNT.pack_into(self._map, _COUNT.size, self._ended)

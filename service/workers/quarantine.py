@@ -74,7 +74,13 @@ class Quarantine:
 
     def describe(self) -> list[WorkerInfo]:
         return [
-            WorkerInfo("quarantine", ward.child.pid, "quarantine", 0, (str(ward.model.key),))
+            WorkerInfo(
+                f"quarantine-{ward.model.key.name}-{ward.model.key.version}",
+                ward.child.pid,
+                "quarantine",
+                0,
+                (str(ward.model.key),),
+            )
             for ward in self._wards.values()
             if ward.child is not None
         ]

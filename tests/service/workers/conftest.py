@@ -26,7 +26,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     tiny = {
         "double": graphs.doubler(),
         "gather": graphs.gather(),
-        "slow": graphs.slow(300_000),
+        "slow": graphs.slow(150_000),
         "endless": graphs.slow(2**62),
     }
     return {

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+import statistics
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from onnx import helper
 
@@ -22,7 +24,9 @@ from service.runtimes.base import (
     LoadTimeout,
     SessionOptions,
 )
+from service.workers.base import ModelKey
 from service.workers.examination import Examiner
+from service.workers.pool import ProcessPool
 from tests.service import graphs
 from tests.service.loops import in_loop, until
 
@@ -44,7 +48,7 @@ def endless(folder: Path) -> Bundle:
     return graphs.slow(2**62).publish(folder / "repository", "endless", folder, golden=golden)
 
 
-def hungry(folder: Path, gigabytes: int) -> Bundle:
+def hungry(folder: Path, gigabytes: int, has_exam: bool = True) -> Bundle:
     """A graph of a few hundred bytes that wants a lot of memory when it runs."""
     fill = helper.make_node("Expand", ["x", "shape"], ["wide"])
     total = helper.make_node("ReduceSum", ["wide"], ["y"], keepdims=1)
@@ -54,7 +58,7 @@ def hungry(folder: Path, gigabytes: int) -> Bundle:
         [graphs.spec("y", DataType.FLOAT, ["batch", 1])],
         {"shape": np.array([gigabytes << 27, 2], np.int64)},
     )
-    golden = Golden({"x": X[:1]}, {"y": np.zeros((1, 1), np.float32)})
+    golden = Golden({"x": X[:1]}, {"y": np.zeros((1, 1), np.float32)}) if has_exam else None
     return bomb.publish(folder / "repository", "hungry", folder, golden=golden)
 
 
@@ -143,3 +147,32 @@ async def test_a_damaged_graph_is_refused_by_name(tmp_path: Path) -> None:
     async with examiner() as exams:
         with pytest.raises(GraphRefused, match="broken/1"):
             await exams.examine(bundle)
+
+
+@in_loop
+async def test_a_model_without_an_exam_is_tried_on_zeros(tmp_path: Path) -> None:
+    async with examiner(memory_bytes=256 << 20) as exams:
+        with pytest.raises(LoadOutOfMemory, match="hungry/1"):
+            await exams.examine(hungry(tmp_path, gigabytes=3, has_exam=False))
+        sound = graphs.doubler()
+        sound.sample = None
+        report = await exams.examine(sound.publish(tmp_path / "repository", "sound", tmp_path))
+        assert report.exam_difference is None
+
+
+@in_loop
+@pytest.mark.slow
+async def test_loading_and_unloading_leaves_no_memory_behind(tmp_path: Path) -> None:
+    made = graphs.mlp(512, 1024, 1024, 10)
+    bundle = made.publish(tmp_path / "repository", "m", tmp_path)
+    pool = ProcessPool(1, SessionOptions())
+    await pool.start()
+    try:
+        worker, sizes = psutil.Process(pool.pids()[0]), []
+        for _ in range(200):
+            await pool.load(bundle)
+            await pool.unload(ModelKey("m", 1))
+            sizes.append(worker.memory_info().rss)
+    finally:
+        await pool.close()
+    assert statistics.median(sizes[150:]) <= 1.05 * statistics.median(sizes[:20])

@@ -95,6 +95,11 @@ class Settings(BaseSettings):
         "control on an address that others can reach. Better given in the environment, where the list "
         "of processes does not show it",
     )
+    allow_bare_onnx: bool = Field(
+        default=False,
+        description="also serve <name>/<version>/model.onnx without a manifest, as plain tensors; what a "
+        "manifest would say is derived at every load. `slipway import-onnx` does it once and for all",
+    )
     allow_failed_gate: Names = Field(
         default=(), description="serve this model although its quality gate failed (repeatable)"
     )

@@ -178,12 +178,21 @@ class V2Codec:
             labels = self._labels.get(wanted.name, ())
             array = classify(array, spec, wanted.classification, labels)
             datatype = "BYTES"
-        entry = {"name": wanted.name, "shape": array.shape, "datatype": datatype}
-        if wanted.is_binary:
-            data = binary.to_bytes(array)
-            tails.append(data)
-            return {**entry, "parameters": {"binary_data_size": len(data)}}
-        return {**entry, "data": to_json(array)}
+        if not wanted.is_binary:
+            return {
+                "name": wanted.name,
+                "shape": array.shape,
+                "datatype": datatype,
+                "data": to_json(array),
+            }
+        tail = binary.to_bytes(array)
+        tails.append(tail)
+        return {
+            "name": wanted.name,
+            "shape": array.shape,
+            "datatype": datatype,
+            "parameters": {"binary_data_size": len(tail)},
+        }
 
 
 def _check_binary(name: str, tensor: Mapping[str, object], size: int, left: int) -> None:

@@ -52,7 +52,7 @@ def to_json(array: np.ndarray) -> object:
     """Flat row-major data that orjson writes; non-finite floats become null, as JSON has no word for them."""
     if array.dtype == object:
         return array.ravel().tolist()
-    return np.ascontiguousarray(array).reshape(-1)
+    return array.ravel()
 
 
 def _flat(name: str, data: object, shape: Sequence[int]) -> list[object]:

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from models.bundle import Bundle
 from service.errors import NotReady
 from service.runtimes.base import SessionOptions
@@ -67,7 +69,8 @@ class InProcessPool:
 
     async def run(self, key: ModelKey, inputs: Arrays) -> RunResult:
         model = self._host.model(self._get(key))
-        arrays = [inputs[name] for name in model.inputs]
+        # A tensor of a binary request may begin at any byte; native code is not promised to cope.
+        arrays = [np.require(inputs[name], requirements="A") for name in model.inputs]
         loop = asyncio.get_running_loop()
         outputs, infer_s = await loop.run_in_executor(self._threads, model.run, arrays)
         return RunResult(dict(zip(model.outputs, outputs, strict=True)), infer_s)

@@ -71,6 +71,18 @@ async def test_a_large_batch_grows_the_shared_memory(
 
 
 @in_loop
+async def test_a_tensor_may_begin_at_any_byte(
+    make_pool: MakePool, bundles: dict[str, Bundle]
+) -> None:
+    async with make_pool() as pool:
+        await pool.load(bundles["double"])
+        unaligned = np.frombuffer(b"x" + X.tobytes(), np.float32, X.size, 1).reshape(X.shape)
+        assert not unaligned.flags.aligned
+        result = await pool.run(key(bundles["double"]), {"x": unaligned})
+        assert (result.outputs["y"] == 2 * X).all()
+
+
+@in_loop
 async def test_a_refused_value_comes_back_as_the_callers_mistake(
     make_pool: MakePool, bundles: dict[str, Bundle]
 ) -> None:

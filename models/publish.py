@@ -31,9 +31,15 @@ _HIGH_WATER = ".high_water"
 
 
 def publish(
-    repository: Path, draft: ManifestDraft, staged: Path, *, allow_failed_gates: bool = False
+    repository: Path,
+    draft: ManifestDraft,
+    staged: Path,
+    *,
+    allow_failed_gates: bool = False,
+    version: int | None = None,
 ) -> Bundle:
-    """Copy every file of `staged` into the repository as the next version of `draft.name`.
+    """Copy every file of `staged` into the repository as the next version of `draft.name`, or as
+    `version`, for a copy of what has a number already; it must be above all others.
 
     Raises PublishError: a gate failed, `model.onnx` is missing, a file is not plain, or the file system
     refused. In every such case readers see exactly what they saw before.
@@ -46,7 +52,7 @@ def publish(
     try:
         _make_folder(repository)
         with _locked(repository):
-            return _publish_locked(repository, draft, staged)
+            return _publish_locked(repository, draft, staged, version)
     except OSError as error:
         raise PublishError(f"{draft.name} is not published: {error.strerror}") from error
     except ValidationError as error:
@@ -56,7 +62,9 @@ def publish(
         ) from error
 
 
-def _publish_locked(repository: Path, draft: ManifestDraft, staged: Path) -> Bundle:
+def _publish_locked(
+    repository: Path, draft: ManifestDraft, staged: Path, wanted: int | None
+) -> Bundle:
     staging_root = repository / _STAGING
     if staging_root.exists():
         shutil.rmtree(staging_root)  # whoever left it is dead: the lock is ours
@@ -66,7 +74,7 @@ def _publish_locked(repository: Path, draft: ManifestDraft, staged: Path) -> Bun
         files = {file: _copy_durably(staged, staging, file) for file in list_files(staged)}
         model_folder = repository / draft.name
         _make_folder(model_folder)
-        version = _claim_version(repository, draft.name)
+        version = _claim_version(repository, draft.name, wanted)
         manifest = Manifest(
             **{name: getattr(draft, name) for name in ManifestDraft.model_fields},
             version=version,
@@ -84,11 +92,14 @@ def _publish_locked(repository: Path, draft: ManifestDraft, staged: Path) -> Bun
     return open_bundle(target, verify=False)
 
 
-def _claim_version(repository: Path, name: str) -> int:
+def _claim_version(repository: Path, name: str, wanted: int | None) -> int:
     """One more than any version that exists or was ever claimed; the claim itself is durable."""
     mark = repository / name / _HIGH_WATER
     claimed = int(mark.read_text()) if mark.exists() else 0
-    version = max([claimed, *list_versions(repository, name)]) + 1
+    highest = max([claimed, *list_versions(repository, name)])
+    if wanted is not None and wanted <= highest:
+        raise PublishError(f"{name} is not published: version {wanted} is not above {highest}")
+    version = wanted or highest + 1
     fresh = mark.with_suffix(".new")
     _write_durably(fresh, f"{version}\n".encode())
     os.replace(fresh, mark)

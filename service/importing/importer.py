@@ -34,8 +34,10 @@ class Imported:
     derived: Derived
 
 
-def import_onnx(file: Path, repository: Path, options: ImportOptions) -> Imported:
-    """Raises ImportRefused, PublishError, UsageError (the name)."""
+def import_onnx(
+    file: Path, repository: Path, options: ImportOptions, version: int | None = None
+) -> Imported:
+    """As the next version, or as `version`. Raises ImportRefused, PublishError, UsageError (the name)."""
     require_name(options.name)
     with tempfile.TemporaryDirectory(prefix="slipway-import-") as scratch:
         staged = Path(scratch)
@@ -51,7 +53,7 @@ def import_onnx(file: Path, repository: Path, options: ImportOptions) -> Importe
             where = ".".join(map(str, first["loc"]))
             raise ImportRefused(f"{where}: {first['msg']}") from error
         _stage_exam(staged, derived, draft)
-        return Imported(publish(repository, draft, staged), facts, derived)
+        return Imported(publish(repository, draft, staged, version=version), facts, derived)
 
 
 def stage(file: Path, staged: Path) -> Facts:

@@ -205,23 +205,20 @@ class Lifecycle:
         registry = self._registry
         served: list[int] = []
         self._again.discard(name)
-        candidates = policy.candidates(found)
-        for version in candidates:
+        unwanted = set(found)
+        for version in policy.candidates(found):
             if policy.most is not None and len(served) == policy.most:
                 break
-            key = ModelKey(name, version)
-            if await self._ensure(key, found[version], is_command=is_command):
+            unwanted.discard(version)
+            if await self._ensure(ModelKey(name, version), found[version], is_command=is_command):
                 served.append(version)
         self._seen[name] = dict(found)
         # A model of which nothing new could be loaded goes on as it was; one that was deleted ends.
         if served or not found:
             self._retire(name, keep=served)
-        for version in found:
-            key = ModelKey(name, version)
-            if version not in served and key not in self._failed:
-                registry.refuse(
-                    key, f"not selected by the version policy {policy}", is_failure=False
-                )
+        why = f"not selected by the version policy {policy}"
+        for version in unwanted:
+            registry.refuse(ModelKey(name, version), why, is_failure=False)
         for version in set(registry.refused(name)) - set(found):
             registry.forget(ModelKey(name, version))
             self._failed.pop(ModelKey(name, version), None)

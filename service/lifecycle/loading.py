@@ -14,6 +14,7 @@ from models.bundle import Bundle, open_bundle
 from models.errors import BundleError
 from models.manifest import Batching
 from service.batcher import batcher_over, limits_of
+from service.lifecycle.bare import is_bare, open_bare
 from service.lifecycle.tasks import open_task_of
 from service.meters import SessionInfo
 from service.metrics import Metrics
@@ -44,7 +45,10 @@ class Loading:
 
     async def open(self, path: Path) -> Bundle:
         """Every checksum is computed, on a thread. Raises BundleError."""
-        bundle = await asyncio.to_thread(open_bundle, path)
+        if await asyncio.to_thread(is_bare, path):
+            bundle = await open_bare(path, self._settings)
+        else:
+            bundle = await asyncio.to_thread(open_bundle, path)
         failed = [gate.name for gate in bundle.manifest.gates if not gate.passed]
         if failed and bundle.name not in self._settings.allow_failed_gate:
             raise GateFailed(

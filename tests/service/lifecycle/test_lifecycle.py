@@ -356,6 +356,7 @@ async def test_a_load_that_failed_for_another_reason_than_its_files_is_tried_aga
     world.pool.broken[M1] = NotReady("no worker is up; try again in a moment")
     await world.lifecycle.start()
     assert world.registry.names() == []
+    assert "no worker is up" in world.reason(1)
     del world.pool.broken[M1]
     await world.lifecycle.look()
     assert await world.ask() == 1

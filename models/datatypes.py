@@ -67,3 +67,8 @@ BY_ORT: dict[str, TypeInfo] = {info.ort: info for info in TYPES}
 BY_NUMPY: dict[np.dtype[np.generic], TypeInfo] = {
     info.numpy: info for info in TYPES if info.onnx is not DataType.BFLOAT16
 }
+
+
+def float32_of(words: np.ndarray) -> np.ndarray:
+    """BFLOAT16's words as the numbers they stand for: each is the upper half of a float32."""
+    return (words.astype(np.uint32) << 16).view(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.blocks import ClassificationPostprocessing
 from models.bundle import Bundle
-from models.datatypes import DataType
+from models.datatypes import DataType, float32_of
 from models.manifest import TensorSpec
 
 UNRANKED = frozenset({DataType.BOOL, DataType.STRING})
@@ -37,8 +37,8 @@ def classify(array: np.ndarray, spec: TensorSpec, count: int, labels: Sequence[s
     else:
         rows = np.moveaxis(array, spec.batch_axis, 0)
         rows = rows.reshape(len(rows), -1)
-    if spec.dtype is DataType.BFLOAT16:  # its carrier holds the upper half of a float32
-        rows = (rows.astype(np.uint32) << 16).view(np.float32)
+    if spec.dtype is DataType.BFLOAT16:
+        rows = float32_of(rows)
     texts = np.array([_best(row, count, labels) for row in rows], object)
     return texts.reshape(-1) if spec.batch_axis is None else texts
 

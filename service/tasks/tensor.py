@@ -1,13 +1,14 @@
 """Bare graphs: numbers in, numbers out, for models whose manifest gives the values no meaning."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 from pydantic import BaseModel, RootModel
 from typing_extensions import override
 
-from models.datatypes import BY_ONNX
+from models.datatypes import BY_ONNX, DataType, float32_of
 from models.errors import InputError
 from models.manifest import TensorSpec
 from service.tasks.base import Answer, BatchTask, Item, Row, TaskOptions
@@ -26,6 +27,12 @@ class TensorTask(BatchTask[Item, TaskOptions]):
     field: ClassVar[str] = "inputs"
     options: ClassVar[type[TaskOptions]] = TaskOptions
     answer: ClassVar[type[BaseModel]] = TensorAnswer
+
+    @cached_property
+    def _bfloat16(self) -> frozenset[str]:
+        """Outputs that come as words, not as numbers."""
+        outputs = self.manifest.outputs
+        return frozenset(spec.name for spec in outputs if spec.dtype is DataType.BFLOAT16)
 
     def read_json(self, value: object) -> Item:
         specs = self.manifest.inputs
@@ -51,7 +58,10 @@ class TensorTask(BatchTask[Item, TaskOptions]):
 
     @override
     def postprocess(self, row: Row, options: TaskOptions) -> Answer:
-        return {name: _to_lists(array) for name, array in row.items()}
+        return {
+            name: _to_lists(float32_of(array) if name in self._bfloat16 else array)
+            for name, array in row.items()
+        }
 
     def instance_schema(self) -> dict[str, object]:
         properties = {spec.name: _schema(spec) for spec in self.manifest.inputs}

@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.datatypes import DataType
 from models.errors import InputError
 from service.tasks.base import TaskOptions
 from service.tasks.tensor import TensorTask
+from tests.service import graphs
 from tests.service.bundles import tensor_bundle
 
 
@@ -31,6 +33,12 @@ def test_outputs_are_returned_by_name_with_null_for_what_json_cannot_say(
 ) -> None:
     row = {"y": np.asarray([1.5, np.nan, np.inf], np.float32)}
     assert double.postprocess(row, TaskOptions()) == {"y": [1.5, None, None]}
+
+
+def test_bfloat16_answers_are_numbers_not_words(tmp_path: Path) -> None:
+    bundle = graphs.identity(DataType.BFLOAT16, 3).publish(tmp_path / "r", "half", tmp_path)
+    words = np.array([0x3F80, 0xC000, 0x7F80], np.uint16)
+    assert TensorTask(bundle).postprocess({"y": words}, TaskOptions()) == {"y": [1.0, -2.0, None]}
 
 
 def test_the_example_is_the_exams_own_input(double: TensorTask) -> None:

@@ -54,6 +54,7 @@ class Examiner:
             return await self._order(child, bundle)
         except asyncio.CancelledError:
             child.kill()  # it is still at it, and nobody wants to know
+            self._say_goodbye(child)
             raise
         finally:
             self._give_back(child)
@@ -83,6 +84,9 @@ class Examiner:
     def on_lost(self, connection: Connection, unbegun: list[Job]) -> None:
         """One that died at rest is forgotten; who waited for one that died at work is told by the call."""
         assert not unbegun
+        for child in self._idle:
+            if child.connection is connection:
+                self._say_goodbye(child)
         self._idle = [child for child in self._idle if child.connection is not connection]
 
     # -- processes --------------------------------------------------------------------------------
@@ -115,9 +119,13 @@ class Examiner:
 
     def _go_to_rest(self) -> None:
         while self._idle:
-            goodbye = asyncio.create_task(self._idle.pop().close())
-            self._goodbyes.add(goodbye)
-            goodbye.add_done_callback(self._goodbyes.discard)
+            self._say_goodbye(self._idle.pop())
+
+    def _say_goodbye(self, child: Child) -> None:
+        child.connection.close(WorkerLost("the examination is over"))
+        goodbye = asyncio.create_task(child.close())
+        self._goodbyes.add(goodbye)
+        goodbye.add_done_callback(self._goodbyes.discard)
 
     # -- one examination --------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from statistics import median
 
 import psutil
 
-from benchmarks.mlp import WIDTH, publish_mlp
+from benchmarks.graphs.mlp import WIDTH, publish_mlp
 
 CONNECTIONS = (1, 16, 64)
 _ROOT = Path(__file__).parents[1]

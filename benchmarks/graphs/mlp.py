@@ -1,5 +1,6 @@
 """The multilayer perceptron that serving benchmarks ask: small enough that everything else is what counts."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,12 +17,22 @@ WIDTH = 128
 _SIZES = (WIDTH, 256, 256, 10)
 
 
-def publish_mlp(repository: Path, staged: Path) -> None:
-    """128 → 256 → 256 → 10 with random weights, as model `mlp`."""
+def publish_mlp(repository: Path, staged: Path, names: Sequence[str] = ("mlp",)) -> None:
+    """128 → 256 → 256 → 10 with random weights, under each of the names."""
     staged.mkdir(parents=True)
     (staged / MODEL_FILE).write_bytes(_graph())
-    draft = ManifestDraft(
-        name="mlp",
+    for name in names:
+        publish(repository, _draft(name), staged)
+
+
+def mlp_input() -> np.ndarray:
+    """One item, [1, 128]."""
+    return np.random.default_rng(7).standard_normal((1, WIDTH)).astype(np.float32)
+
+
+def _draft(name: str) -> ManifestDraft:
+    return ManifestDraft(
+        name=name,
         task="tensor",
         inputs=(TensorSpec(name="x", dtype=DataType.FLOAT, shape=("batch", _SIZES[0])),),
         outputs=(TensorSpec(name="y", dtype=DataType.FLOAT, shape=("batch", _SIZES[-1])),),
@@ -29,7 +40,6 @@ def publish_mlp(repository: Path, staged: Path) -> None:
         postprocessing=TensorPostprocessing(),
         batching=Batching(max_batch_size=64),
     )
-    publish(repository, draft, staged)
 
 
 def _graph() -> bytes:

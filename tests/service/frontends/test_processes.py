@@ -20,12 +20,15 @@ from tests.service.conftest import ServerProcess, StartServer, infer_body
 
 ONES = infer_body("x", np.ones((1, 4), np.float32))
 _LIMIT_S = 20.0
+_MODELS = ["--model", "double", "--model", "mlp", "--model", "slow"]
 
 
 @pytest.fixture(scope="module")
 def server(tiny_repository: Path, start_server: StartServer) -> Iterator[ServerProcess]:
     """Two front ends, shared by tests that leave them as they were."""
-    with start_server("--repository", str(tiny_repository), "--frontends", "2") as started:
+    with start_server(
+        "--repository", str(tiny_repository), *_MODELS, "--frontends", "2"
+    ) as started:
         yield started
 
 
@@ -179,7 +182,7 @@ def test_a_front_end_that_hangs_is_not_waited_for(server: ServerProcess) -> None
 def test_the_end_of_the_primary_is_the_end_of_all(
     tiny_repository: Path, start_server: StartServer
 ) -> None:
-    with start_server("--repository", str(tiny_repository), "--frontends", "2") as server:
+    with start_server("--repository", str(tiny_repository), *_MODELS, "--frontends", "2") as server:
         children = psutil.Process(server.process.pid).children()
         assert len(named(server, "service.frontends.process")) == 1
         server.process.kill()
@@ -216,7 +219,7 @@ class Load(threading.Thread):
 def test_ending_under_load_loses_nothing_that_was_accepted(
     tiny_repository: Path, start_server: StartServer
 ) -> None:
-    arguments = ["--repository", str(tiny_repository), "--frontends", "2"]
+    arguments = ["--repository", str(tiny_repository), *_MODELS, "--frontends", "2"]
     with start_server(*arguments) as server:
         results: list[int] = []
         slow = threading.Thread(target=ask_slowly, args=(server.url, results))
@@ -302,7 +305,7 @@ def test_models_come_and_go_through_any_front_end(
 def test_a_front_end_that_hangs_for_long_is_replaced(
     tiny_repository: Path, start_server: StartServer
 ) -> None:
-    with start_server("--repository", str(tiny_repository), "--frontends", "2") as server:
+    with start_server("--repository", str(tiny_repository), *_MODELS, "--frontends", "2") as server:
         stuck = secondary(server)
         stuck.suspend()
         until(lambda: metric(server, "slipway_frontend_restarts_total", reason="hung") == 1)

@@ -17,7 +17,6 @@
     │   ├── ControlRefused        load or unload where the control mode does not take them
     │   ├── UnsupportedMedia      a content type or encoding that the endpoint does not take
     │   ├── QuotaExceeded         the caller has as many requests under way as it may
-    │   ├── QuotaExceeded         this caller holds its share of the server already
     │   └── InputRefused          the model's graph refused the values (an id out of range …)
     ├── Unavailable             try again, here or at another replica
     │   ├── QueueFull             the bounded queue is full; Retry-After says when it will not be
@@ -115,17 +114,6 @@ class ControlRefused(RequestError):
 class UnsupportedMedia(RequestError):
     status = 415
     reason = "unsupported_media_type"
-
-
-class QuotaExceeded(RequestError):
-    """The server could go on; this caller must wait, because others want their turns."""
-
-    status = 429
-    reason = "quota"
-
-    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 class InputRefused(RequestError):

@@ -132,44 +132,6 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         default=30.0, gt=0, le=3600, description="a request without its own deadline gets this one"
     )
-    max_request_timeout_s: float = Field(
-        default=300.0,
-        gt=0,
-        le=86_400,
-        description="no request is worked on for longer, whatever deadline it names for itself",
-    )
-    caller_header: str = Field(
-        default="",
-        pattern=r"^[A-Za-z0-9-]{0,64}$",
-        description="header that tells callers apart, such as x-api-key or authorization: under load they "
-        "get equal turns, and who floods is refused with 429 before others are with 503; empty: "
-        "everybody is one caller. Choose one that callers cannot make up, or that a gateway sets",
-    )
-    max_requests_per_caller: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000,
-        description="requests of one caller that may be under way at once before more get 429, in each "
-        "front end; needs --caller-header. 0: as many as there is room for",
-    )
-    max_request_timeout_s: float = Field(
-        default=300.0,
-        gt=0,
-        le=86_400,
-        description="a request that asks for more time than this gets this much",
-    )
-    caller_quota: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000,
-        description="requests that one caller may have under way at once before it gets 429; 0: no limit. "
-        "Protects callers from each other; choose a few times a caller's fair share",
-    )
-    caller_header: str = Field(
-        default="x-api-key",
-        pattern=r"^[A-Za-z0-9-]{1,64}$",
-        description="the header that tells callers apart; those that send none are one caller",
-    )
     grace_s: int = Field(
         default=30, ge=1, le=3600, description="after SIGTERM, time to finish accepted requests"
     )

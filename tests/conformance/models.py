@@ -30,6 +30,8 @@ def publish_all(repository: Path, scratch: Path) -> None:
     )
     crowd().publish(repository, "crowd", scratch, batching=waits)
     graphs.slow(300_000).publish(repository, "slow", scratch, batching=Batching(max_batch_size=1))
+    urgent = Batching(max_batch_size=1, priority_levels=2, instance_group=1)
+    graphs.slow(100_000).publish(repository, "urgent", scratch, batching=urgent)
     for _ in range(2):
         graphs.identity().publish(repository, "versions", scratch)
     _publish_labelled(repository, scratch)

@@ -1,7 +1,9 @@
 """tritonclient.http.aio as people install it."""
 
 import asyncio
+import re
 
+import httpx
 import numpy as np
 import pytest
 import tritonclient.http.aio as triton
@@ -9,7 +11,10 @@ from tritonclient.utils import InferenceServerException
 
 from tests.conformance.models import FULL_BATCH
 from tests.conformance.test_tritonclient import tensor
+from tests.service.conftest import ServerProcess
 from tests.service.loops import in_loop
+
+_PENDING = re.compile(r'slipway_pending_requests\{[^}]*model="urgent"[^}]*\} (\S+)')
 
 
 def test_many_requests_at_once_share_batches_and_keep_their_answers(address: str) -> None:
@@ -82,3 +87,34 @@ def test_errors_reach_the_caller_with_status_and_words(address: str) -> None:
             assert refusal.value.status() == "504"
 
     ask()
+
+
+def test_an_urgent_request_overtakes_those_that_wait(served: ServerProcess, address: str) -> None:
+    """One run at a time; four wait when the urgent one comes."""
+    finished: list[str] = []
+
+    @in_loop
+    async def ask() -> None:
+        async with (
+            triton.InferenceServerClient(address, conn_limit=10) as client,
+            httpx.AsyncClient(base_url=served.url) as http,
+        ):
+
+            async def infer(name: str, priority: int) -> None:
+                await client.infer("urgent", [ones], priority=priority)
+                finished.append(name)
+
+            async def waiting() -> int:
+                found = _PENDING.search((await http.get("/metrics")).text)
+                assert found is not None
+                return int(float(found.group(1)))
+
+            ones = tensor("x", np.ones((1, 2), np.float32), "FP32")
+            patient = [asyncio.create_task(infer(f"patient-{i}", 2)) for i in range(5)]
+            while await waiting() < 4:
+                assert not finished, "the runs are too short to queue up behind"
+            await infer("urgent", 1)
+            await asyncio.gather(*patient)
+
+    ask()
+    assert finished.index("urgent") <= 2

@@ -53,6 +53,7 @@ def check(facts: Facts) -> None:
         raise ImportRefused("the graph has no output")
     for value in _fed(facts):
         _check_input(value)
+    _served_outputs(facts, [])
 
 
 def derive(facts: Facts, trial: Trial, sample: Arrays | None = None) -> Derived:

@@ -1,7 +1,8 @@
 """The tickets that wait for a run, grouped by what may share a batch. Pure data: no clock, no loop.
 
-Order: by priority level, within a level first come, first served; a level is served only while all
-higher ones are empty. Where a batch is formed from one group, lower levels fill what is left of it.
+Order: by priority level, within a level first come, first served (equal turns for callers where they are
+told apart); a level is served only while all higher ones are empty. Where a batch is formed from one
+group, lower levels fill what is left of it.
 A request that waited longer than the queue's policy allows is refused, or (DELAY) stands behind all
 others of its level. Every way out of here goes through `left` or into a batch, so `rows` never drifts.
 """
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from models.errors import SlipwayError
 from service.errors import DeadlineExceeded
+from service.fairness import FairShares
 from service.group import Group, Shares
 from service.ticket import Ticket
 
@@ -41,6 +43,7 @@ class Backlog:
         self._groups: dict[Hashable, Group] = {}
         self._spare: Group | None = None
         self._level_rows = [0] * (rules.levels + 1)
+        self.callers = FairShares()
         self.count = 0
         self.rows = 0
         self.work = 0.0
@@ -53,6 +56,8 @@ class Backlog:
     def push(self, ticket: Ticket) -> None:
         rules = self._rules
         level = ticket.priority = self.level_of(ticket.priority)
+        if ticket.caller is not None:
+            self.callers.joined(ticket)
         group = self._groups.get(ticket.key)
         if group is None:
             group = self._groups[ticket.key] = self._spare or Group(max(rules.levels, 1))
@@ -79,6 +84,11 @@ class Backlog:
         found = [ticket for ticket in self if ticket.priority > level]
         return sorted(found, key=lambda ticket: (-ticket.priority, -ticket.arrived))
 
+    def of_caller(self, caller: Hashable, level: int) -> list[Ticket]:
+        """What waits of one caller at this level, the newest first."""
+        found = [t for t in self if t.caller == caller and t.priority == level]
+        return sorted(found, key=lambda ticket: -ticket.arrived)
+
     def left(self, ticket: Ticket) -> None:
         """It got an outcome while it waited: its room is free from now on."""
         self._forget(ticket)
@@ -102,6 +112,8 @@ class Backlog:
             batch = [ticket for ticket in picked if not self._is_dropped(ticket, now)]
             for ticket in batch:
                 ticket.place = None
+                if ticket.caller is not None:
+                    self.callers.served(ticket)
                 self._forget(ticket)
             if batch:
                 return batch
@@ -120,6 +132,8 @@ class Backlog:
 
     def _forget(self, ticket: Ticket) -> None:
         self._level_rows[ticket.priority] -= ticket.rows
+        if ticket.caller is not None:
+            self.callers.left(ticket)
         self.count -= 1
         self.rows -= ticket.rows
         self.work -= ticket.work
@@ -137,7 +151,7 @@ class Backlog:
         """The group of the ticket that is to be served next, and how many rows may go."""
         if self._takes_first and len(self._groups) == 1:
             return next(iter(self._groups.values())), self._rules.most_rows
-        best: tuple[int, float] | None = None
+        best: tuple[int, float, float] | None = None
         found: tuple[Group, int] | None = None
         for group in self._groups.values():
             if self._rules.delays_late:
@@ -146,7 +160,7 @@ class Backlog:
             head = group.head()
             if due > now or head is None:
                 continue
-            order = (head[0], head[1].arrived)
+            order = (head[0], head[1].turn, head[1].arrived)
             if best is None or order < best:
                 best, found = order, (group, most_rows)
         return found

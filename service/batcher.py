@@ -14,7 +14,7 @@ Not promised: fairness between callers, and the order of answers between batches
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 
 from models.manifest import Manifest
@@ -22,6 +22,7 @@ from service.admission import Admission
 from service.assembly import Assembly
 from service.backlog import Backlog, QueueRules
 from service.batch_limits import BatchLimits, limits_of
+from service.drain import DrainRate
 from service.errors import InferenceFailed, ShuttingDown
 from service.execution import Execution, Run, Submit, as_submit
 from service.group import Shares
@@ -75,10 +76,11 @@ class Batcher:
             delays_late=limits.delays_late,
         )
         self._backlog = Backlog(rules, self._dropped)
+        self._drain = DrainRate(self._most_rows * limits.concurrency)
         self._execution = Execution(
-            submit or as_submit(run), self._assembly, meters, self._clock, self._ended
+            submit or as_submit(run), self._assembly, meters, self._clock, self._ended, self._drain
         )
-        self._admission = Admission(limits, self._backlog, self._execution.drain, self._dropped)
+        self._admission = Admission(limits, self._backlog, self._drain, self._dropped)
         self._learns_cost = limits.learns_cost
         self._idle = asyncio.Event()
         self._is_scheduled = False
@@ -102,9 +104,25 @@ class Batcher:
         """A batched request → its outputs, batched alike, whatever it was split into."""
         return self.enqueue(inputs, rows, deadline=deadline).future
 
-    def enqueue_item(self, item: Arrays, *, deadline: float | None = None) -> Ticket:
+    def enqueue_item(
+        self,
+        item: Arrays,
+        *,
+        deadline: float | None = None,
+        priority: int = 0,
+        is_own_deadline: bool = False,
+        caller: Hashable = None,
+    ) -> Ticket:
         """As `submit`; the ticket tells its times afterwards."""
-        return self.enqueue(self._assembly.batched(item), 1, deadline=deadline, is_single=True)
+        return self.enqueue(
+            self._assembly.batched(item),
+            1,
+            deadline=deadline,
+            is_single=True,
+            priority=priority,
+            is_own_deadline=is_own_deadline,
+            caller=caller,
+        )
 
     def enqueue(
         self,
@@ -115,17 +133,26 @@ class Batcher:
         is_single: bool = False,
         priority: int = 0,
         is_own_deadline: bool = False,
+        caller: Hashable = None,
         on_done: Callable[[Ticket], None] | None = None,
     ) -> Ticket:
-        """Accept work, or refuse it now: QueueFull, ShuttingDown, DeadlineExceeded, InputError.
+        """Accept work, or refuse it now: QueueFull, QuotaExceeded, ShuttingDown, DeadlineExceeded,
+        InputError.
 
         `priority`: 1 is the highest, 0 the model's default. `is_own_deadline`: the caller named it, it
-        is not the server's default. `on_done` gets the ticket once, when it has its outcome.
+        is not the server's default. `caller`: whose it is, where callers are told apart. `on_done`
+        gets the ticket once, when it has its outcome.
         """
         self._assembly.check(inputs)
         now = self._clock()
         ticket = Ticket(
-            inputs, rows, arrived=now, deadline=deadline, priority=priority, on_done=on_done
+            inputs,
+            rows,
+            arrived=now,
+            deadline=deadline,
+            priority=priority,
+            caller=caller,
+            on_done=on_done,
         )
         ticket.is_single = is_single
         self._assembly.describe(ticket)
@@ -135,7 +162,7 @@ class Batcher:
             ticket.queue_until = None if is_exempt else now + limits.queue_timeout_s
         if self._is_closing or not self.is_alive:
             raise ShuttingDown("the model is being taken out of service")
-        self._admission.admit(rows, now, deadline, priority)
+        self._admission.admit(rows, now, deadline, priority, caller)
         if rows <= self._most_rows or not self._assembly.can_batch:
             self._backlog.push(ticket)
         else:
@@ -167,6 +194,7 @@ class Batcher:
                 arrived=parent.arrived,
                 deadline=parent.deadline,
                 priority=parent.priority,
+                caller=parent.caller,
             )
             part.queue_until = parent.queue_until
             self._assembly.describe(part)
@@ -213,6 +241,9 @@ class Batcher:
             batch = backlog.take(now, self._shares())
             if batch:
                 execution.launch(batch)
+                rows = sum([ticket.rows for ticket in batch])
+                is_busy = execution.running >= self.limits.concurrency
+                self._drain.taken(rows, now, is_saturated=is_busy and backlog.rows > 0)
 
     def _shares(self) -> Shares:
         """How much of what waits one batch takes: as far as it pays, and what free workers leave it."""

@@ -66,15 +66,16 @@ class Execution:
         meters: ModelMeters,
         clock: Callable[[], float],
         on_end: Callable[[], None],
+        drain: DrainRate,
     ) -> None:
         self._submit = submit
         self._assembly = assembly
         self._meters = meters
         self._clock = clock
         self._on_end = on_end
+        self._drain = drain
         self._running: dict[int, tuple[Sequence[Ticket], Sent | None]] = {}
         self._searches: set[asyncio.Task[None]] = set()
-        self.drain = DrainRate()
         self.cost = BatchCost()
 
     @property
@@ -142,7 +143,7 @@ class Execution:
         rows = sum([ticket.rows for ticket in batch])
         parts = self._assembly.split(result.outputs, batch)
         infer_s = result.infer_s
-        self.drain.record(rows, began, ran)
+        self._drain.ran(ran - began)
         self.cost.record(self._assembly.work(batch), infer_s)
         waits_s = []
         for ticket in batch:

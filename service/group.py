@@ -1,12 +1,14 @@
 """Waiting tickets that may share a batch, and which of them do. Pure data.
 
-One line per priority level, and behind each a line of those that waited too long. A ticket that ended
-keeps its entry until a look comes past it; `count` and `rows` are of the others.
+One line per priority level, in the order of service, and behind each a line of those that waited too
+long. A ticket that ended keeps its entry until a look comes past it; `count` and `rows` are of the others.
 """
 
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from service.ticket import Ticket
@@ -37,7 +39,11 @@ class Group:
                     yield ticket
 
     def push(self, ticket: Ticket, level: int) -> None:
-        self._lines[2 * level].append(ticket)
+        line = self._lines[2 * level]
+        if line and line[-1].turn > ticket.turn:  # never where callers are not told apart
+            line.insert(bisect_right(line, ticket.turn, key=attrgetter("turn")), ticket)
+        else:
+            line.append(ticket)
         self.count += 1
         self.rows += ticket.rows
 

@@ -34,13 +34,14 @@ class Ticket:
     whatever sets the outcome; it must not block. `is_single`: the outputs are wanted without batch
     axis. `batch_rows`: items in the run that answered it. `lengths`: sizes of the axes that may be
     padded. `work`: how much there is to compute, in rows, elements or tokens. `queue_until`: when it
-    has waited too long. `place`: the queue that holds it, if any.
+    has waited too long. `caller`: whose it is, where callers are told apart, and `turn` its stamp among
+    them: lower ones are served first. `place`: the queue that holds it, if any.
     """
 
     __slots__ = (
-        "_future", "arrived", "batch_rows", "deadline", "error", "infer_s", "inputs", "is_done",
+        "_future", "arrived", "batch_rows", "caller", "deadline", "error", "infer_s", "inputs", "is_done",
         "is_single", "key", "lengths", "on_done", "outputs", "place", "priority", "queue_s",
-        "queue_until", "rows", "work",
+        "queue_until", "rows", "turn", "work",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +53,7 @@ class Ticket:
         deadline: float | None = None,
         key: Hashable = (),
         priority: int = 0,
+        caller: Hashable = None,
         on_done: "Callable[[Ticket], None] | None" = None,
     ) -> None:
         self.inputs = inputs
@@ -60,6 +62,7 @@ class Ticket:
         self.deadline = deadline
         self.key = key
         self.priority = priority
+        self.caller = caller
         self.on_done = on_done
         self.outputs: Arrays | None = None
         self.error: SlipwayError | None = None
@@ -68,6 +71,7 @@ class Ticket:
         self.lengths: tuple[int, ...] = ()
         self.work: float = rows
         self.queue_until: float | None = None
+        self.turn = 0.0
         self.queue_s = 0.0
         self.infer_s = 0.0
         self.batch_rows = 0

@@ -6,6 +6,8 @@ arrives meanwhile: holding that one back was tried in thought and costs other mo
 """
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterable
 
 import orjson
@@ -20,7 +22,7 @@ from service.workers.tasks import Tasks
 _log = logging.getLogger("slipway.pool")
 
 _CALM_LOOKS = 2  # of the supervisor: about a second without work
-_TRIES = 5
+_MOST_PAUSE_S = 600.0  # between attempts to measure on a machine that is busy with other things
 
 
 class Elastic:
@@ -35,14 +37,16 @@ class Elastic:
         first: Callable[[], Child | None],
         is_calm: Callable[[], bool],
         started: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._threads = threads
         self._tasks = tasks
         self._models, self._first = models, first
         self._is_calm, self._started = is_calm, started
         self._looks = 0
-        self._tries: dict[tuple[int, int], int] = {}  # worker, model → how often asked
-        self._settled: set[tuple[int, int]] = set()
+        self._clock = clock
+        self._pauses_s: dict[tuple[int, int], float] = {}  # worker, model → before the next attempt
+        self._not_before: dict[tuple[int, int], float] = {}  # infinite once it is settled
         self._is_asking = False
 
     def look(self) -> None:
@@ -52,7 +56,8 @@ class Elastic:
             return
         for model, report in self._models():
             where = (child.pid, model.handle)
-            if model.handle in child.handles and where not in self._settled:
+            is_due = self._clock() >= self._not_before.get(where, 0.0)
+            if model.handle in child.handles and is_due:
                 self._is_asking = True
                 self._tasks.start(self._widen(child, model, report))
                 return
@@ -60,21 +65,21 @@ class Elastic:
     async def _widen(self, child: Child, model: Placed, report: LoadReport) -> None:
         where = (child.pid, model.handle)
         before = self._started()
-        tries = self._tries[where] = self._tries.get(where, 0) + 1
+        self._not_before[where] = math.inf
         try:
             order = orjson.dumps({"threads": self._threads})
             answer = await child.connection.call(Op.WIDEN, model.handle, order)
         except SlipwayError as error:
             report.details["width"] = f"{report.threads} ({error.message})"
-            self._settled.add(where)
             return
         finally:
             self._is_asking = False
         found = orjson.loads(answer)
-        # A gain that was seen in spite of other work is one; none may be the other work's fault.
-        is_disturbed = found["is_disturbed"] or (not found["is_wide"] and self._started() != before)
-        if is_disturbed and tries < _TRIES:
-            return
-        self._settled.add(where)
         report.details["width"] = found["width"]
-        _log.info("%s: threads: %s", model.key, found["width"])
+        # A gain that was seen in spite of other work is one; none may be the other work's fault.
+        if found["is_disturbed"] or (not found["is_wide"] and self._started() != before):
+            pause_s = self._pauses_s.get(where, 1.0)
+            self._pauses_s[where] = min(2 * pause_s, _MOST_PAUSE_S)
+            self._not_before[where] = self._clock() + pause_s
+        else:
+            _log.info("%s: threads: %s", model.key, found["width"])

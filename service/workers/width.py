@@ -29,10 +29,11 @@ _SESSION_PER_FILE = (
     4  # a session while it is opened: the file, the parsed graph, the packed weights …
 )
 _SHARE_OF_FREE = 0.25
+_MOST_WAITING = 0.1  # of the time measured, spent waiting for a core
 
 
 class Disturbed(Exception):
-    """Something else was running; the times mean nothing."""
+    """Something else was running, here or elsewhere on the machine; the times mean nothing."""
 
 
 def sample(bundle: Bundle) -> Arrays | None:
@@ -67,6 +68,7 @@ def gain(
     if any(first[name].tobytes() != second[name].tobytes() for name in first):
         return 0.0
     best = [float("inf")] * 2
+    waited_s = waited_for_a_core_s()
     began, rounds = time.perf_counter(), 0
     while rounds < _LEAST_ROUNDS or (
         rounds < _MOST_ROUNDS and time.perf_counter() - began < _BUDGET_S
@@ -78,7 +80,20 @@ def gain(
         if not is_alone():
             raise Disturbed
         rounds += 1
+    if waited_for_a_core_s() - waited_s > _MOST_WAITING * (time.perf_counter() - began):
+        raise Disturbed
     return best[0] / best[1]
+
+
+def waited_for_a_core_s(tasks: Path = Path("/proc/self/task")) -> float:
+    """How long this process's threads were ready to run and did not; 0 where the kernel does not tell."""
+    waited_ns = 0
+    for thread in tasks.glob("*/schedstat"):
+        try:
+            waited_ns += int(thread.read_text().split()[1])
+        except (OSError, ValueError, IndexError):
+            continue  # it has ended meanwhile
+    return waited_ns / 1e9
 
 
 def has_memory_for(bundle: Bundle) -> bool:

@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
+import orjson
 import pytest
 
 from models.bundle import Bundle
 from service.runtimes.base import SessionOptions
-from service.workers.base import ModelKey
+from service.workers.base import LoadReport, ModelKey
 from service.workers.connection import Connection, Job
+from service.workers.elastic import Elastic
 from service.workers.pool import ProcessPool
+from service.workers.tasks import Tasks
 from tests.service.loops import in_loop, until
 
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
@@ -79,3 +82,48 @@ async def test_nothing_is_measured_where_a_worker_has_all_threads_anyway(
             await pool.run(DOUBLE, {"x": X})
         [report] = pool._reports.values()
         assert "width" not in report.details
+
+
+@in_loop
+async def test_a_measurement_that_was_disturbed_is_repeated_after_longer_and_longer_pauses() -> (
+    None
+):
+    now = [0.0]
+    answers = [*([{"width": "?", "is_wide": False, "is_disturbed": True}] * 3)]
+    answers += [{"width": "1, or 2", "is_wide": True, "is_disturbed": False}]
+    asked: list[float] = []
+
+    class Asked:
+        pid = 1
+        handles = frozenset({7})
+
+        @property
+        def connection(self) -> "Asked":
+            return self
+
+        async def call(self, *_: object) -> bytes:
+            asked.append(now[0])
+            return orjson.dumps(answers.pop(0))
+
+    class Model:
+        key, handle = DOUBLE, 7
+
+    report = LoadReport(0.0, None, "cpu", 1)
+    tasks = Tasks()
+    elastic = Elastic(
+        2,
+        tasks,
+        models=lambda: [(Model(), report)],  # type: ignore[list-item]
+        first=Asked,  # type: ignore[arg-type]
+        is_calm=lambda: True,
+        started=lambda: 0,
+        clock=lambda: now[0],
+    )
+    for second in range(100):
+        now[0] = float(second)
+        for _ in range(3):
+            elastic.look()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+    assert asked == [0.0, 1.0, 3.0, 7.0]
+    assert report.details["width"] == "1, or 2"

@@ -13,7 +13,7 @@ from service.runtimes.base import SessionOptions
 from service.workers import host as host_module
 from service.workers import width
 from service.workers.host import ModelHost
-from service.workers.width import Disturbed, free_bytes, gain, sample
+from service.workers.width import Disturbed, free_bytes, gain, sample, waited_for_a_core_s
 from tests.service import graphs
 
 X = {"x": np.ones((1, 4), np.float32)}
@@ -39,9 +39,27 @@ class Timed:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """Runs take simulated time, on a machine that has a core for every thread."""
     clock = Time()
     monkeypatch.setattr(width, "time", clock)
+    monkeypatch.setattr(width, "waited_for_a_core_s", lambda: 0.0)
     return clock
+
+
+def test_a_measurement_on_a_busy_machine_is_given_up(
+    clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(width, "waited_for_a_core_s", lambda: clock.now / 2)
+    with pytest.raises(Disturbed):
+        gain(Timed(clock, 0.03), Timed(clock, 0.02), X, lambda: True)  # type: ignore[arg-type]
+
+
+def test_waiting_for_a_core_is_read_from_the_kernel(tmp_path: Path) -> None:
+    for thread, text in (("7", "100 2000000000 5\n"), ("8", "1 500000000 1\n"), ("9", "")):
+        (tmp_path / thread).mkdir()
+        (tmp_path / thread / "schedstat").write_text(text)
+    assert waited_for_a_core_s(tmp_path) == 2.5
+    assert waited_for_a_core_s(tmp_path / "absent") == 0.0
 
 
 def test_the_gain_is_the_ratio_of_the_best_runs(clock: Time) -> None:

@@ -110,6 +110,20 @@ def test_every_v2_example_is_a_request_that_the_codec_reads(
     assert read == 6
 
 
+def test_infer_is_described_in_json_and_in_binary_form(document: dict[str, object]) -> None:
+    paths = dict(document["paths"])  # type: ignore[call-overload]
+    for path in ("/v2/models/{name}/infer", "/v2/models/digits/infer"):
+        operation = paths[path]["post"]
+        kinds = {"application/json", "application/octet-stream"}
+        assert operation["requestBody"]["content"].keys() == kinds
+        names = {p["name"] for p in operation["parameters"] if p["in"] == "header"}
+        assert names == {"inference-header-content-length", "x-request-timeout-ms"}
+    for route in ("stats", "versions/{version}/config", "ready"):
+        assert "get" in paths[f"/v2/models/{{name}}/{route}"]
+    for command in ("load", "unload"):
+        assert "post" in paths[f"/v2/repository/models/{{name}}/{command}"]
+
+
 def test_every_path_parameter_names_something_that_is_served(
     service: Service, document: dict[str, object]
 ) -> None:

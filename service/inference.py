@@ -6,7 +6,6 @@ the same steps awaited. Nothing here knows sockets or ASGI.
 
 import asyncio
 import re
-import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from service.offload import offload
 from service.protocol.v2 import InferRequest, V2Codec
 from service.registry import ServedModel
 from service.ticket import Ticket
+from service.timeouts import Timeouts, header_timeout_s
 
 # curl names a form when it is given nothing else, tritonclient names nothing; what counts is the body.
 _TYPES = {
@@ -27,7 +27,6 @@ _TYPES = {
 }
 _JSON, _BINARY = b"application/json", b"application/octet-stream"
 _LENGTH = re.compile(rb"[0-9]{1,12}")
-_LONGEST_TIMEOUT_S = 1e6
 
 Headers = Mapping[bytes, bytes]
 
@@ -79,7 +78,7 @@ def read_headers(headers: Headers) -> Asked:
     accept = headers.get(b"accept-encoding")
     return Asked(
         _header_bytes(headers),
-        _timeout_s(headers),
+        header_timeout_s(headers),
         None if accept is None else encodings.accepted(accept),
     )
 
@@ -88,12 +87,12 @@ class InferEndpoint:
     """One model version's. Holds what can be prepared once. `compress_above_bytes` 0: never."""
 
     def __init__(
-        self, model: ServedModel, default_timeout_s: float, compress_above_bytes: int = 0
+        self, model: ServedModel, timeouts: Timeouts, compress_above_bytes: int = 0
     ) -> None:
         self.model = model
         self.label = str(model.key)
         self.codec = V2Codec.of(model.bundle)
-        self._default_timeout_s = default_timeout_s
+        self._timeouts = timeouts
         self._compress_above_bytes = compress_above_bytes
 
     def enqueue(
@@ -102,27 +101,33 @@ class InferEndpoint:
         request: InferRequest,
         arrived: float,
         on_done: Callable[[Ticket], None] | None = None,
+        caller: bytes | None = None,
     ) -> Ticket:
         """`arrived`: monotonic seconds. Raises what the batcher refuses with."""
         batcher = self.model.batcher
         if batcher is None:
             raise self._no_batcher()
-        timeout_s = request.timeout_s or asked.timeout_s
+        # The lesser, should a caller send both: neither is to be outlasted.
+        asked_s, header_s = request.timeout_s, asked.timeout_s
+        if asked_s is None or (header_s is not None and header_s < asked_s):
+            asked_s = header_s
         return batcher.enqueue(
             request.inputs,
             request.rows,
-            deadline=arrived + (timeout_s or self._default_timeout_s),
-            is_own_deadline=timeout_s is not None,
+            deadline=arrived + self._timeouts.seconds(asked_s),
+            is_own_deadline=asked_s is not None,
             priority=request.priority,
             on_done=on_done,
+            caller=caller,
         )
 
     def is_worth_compressing(self, asked: Asked, body: bytes) -> bool:
         return asked.encoding is not None and 0 < self._compress_above_bytes < len(body)
 
-    async def answer(self, headers: Headers, body: bytes) -> tuple[Answer, float, float]:
+    async def answer(
+        self, headers: Headers, body: bytes, arrived: float
+    ) -> tuple[Answer, float, float]:
         """(answer, seconds in the queue, seconds in the graph). Raises SlipwayErrors."""
-        arrived = time.monotonic()
         asked = read_headers(headers)
         request = self.codec.decode(body, asked.header_bytes)
         ticket = self.enqueue(asked, request, arrived)
@@ -156,17 +161,3 @@ def _header_bytes(headers: Headers) -> int | None:
     if not _LENGTH.fullmatch(given):
         raise BadRequest("inference-header-content-length must be one whole number of bytes")
     return int(given)
-
-
-def _timeout_s(headers: Headers) -> float | None:
-    """`x-request-timeout-ms`: what remains of the caller's own deadline."""
-    given = headers.get(b"x-request-timeout-ms")
-    if given is None:
-        return None
-    try:
-        timeout_s = float(given) / 1e3
-    except ValueError:
-        timeout_s = -1.0
-    if not 0 < timeout_s <= _LONGEST_TIMEOUT_S:
-        raise BadRequest("x-request-timeout-ms must be a positive number of milliseconds")
-    return timeout_s

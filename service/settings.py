@@ -132,6 +132,26 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         default=30.0, gt=0, le=3600, description="a request without its own deadline gets this one"
     )
+    max_request_timeout_s: float = Field(
+        default=300.0,
+        gt=0,
+        le=86_400,
+        description="no request is worked on for longer, whatever deadline it names for itself",
+    )
+    caller_header: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9-]{0,64}$",
+        description="header that tells callers apart, such as x-api-key: under load they get equal turns, "
+        "and who floods is refused with 429 before others are with 503; empty: everybody is one caller. "
+        "Choose one that a gateway checks or sets",
+    )
+    max_requests_per_caller: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="requests of one caller that may be under way at once before more get 429; needs "
+        "--caller-header. 0: as many as there is room for",
+    )
     grace_s: int = Field(
         default=30, ge=1, le=3600, description="after SIGTERM, time to finish accepted requests"
     )

@@ -20,6 +20,7 @@ from service.edge.sweeper import Sweeper
 from service.lifecycle.leases import Leases
 from service.metrics import Metrics
 from service.observe import Observed, Observer
+from service.quota import CallerQuota
 from service.registry import ModelRegistry
 from service.settings import Settings
 from service.signals import GracefulServer
@@ -37,13 +38,17 @@ def build(
     """The whole ASGI application, and what the connections in front of it share; must be called in the
     event loop that will run it."""
     observer = make_observer(settings, metrics)
+    quota = CallerQuota.of(
+        settings.caller_header, settings.max_requests_per_caller, settings.frontends
+    )
     app = BodyGuard(wrap(create_app(registry, settings, metrics)), settings.max_body_bytes)
-    observed = Observed(Leases(app), observer, settings.max_body_bytes)
+    observed = Observed(Leases(app, quota), observer, settings.max_body_bytes)
     lane = Lane(
         registry,
         observer,
-        request_timeout_s=settings.request_timeout_s,
+        timeouts=settings.timeouts,
         compress_above_bytes=settings.compress_above_bytes,
+        quota=quota,
     )
     return observed, Edge(Limits.of(settings), lane, observer, Sweeper(time.monotonic))
 

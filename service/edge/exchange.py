@@ -16,6 +16,7 @@ from service.edge.refusals import refusal
 from service.errors import Cancelled
 from service.inference import Answer, compressed
 from service.protocol.v2 import InferRequest
+from service.quota import Place
 from service.responses import Internal
 from service.ticket import Ticket
 from service.trace_context import Trace
@@ -49,6 +50,7 @@ class Exchange:
         self._request: InferRequest | None = None
         self._ticket: Ticket | None = None
         self._trace: Trace | None = None
+        self._place: Place | None = None
         self._request_id = ""
         self._began = 0.0
         self.is_last = False
@@ -68,8 +70,12 @@ class Exchange:
         self._trace = self._observer.trace(headers.get(b"traceparent"))
         endpoint.model.meters.in_flight += 1
         try:
+            caller = None
+            if self._lane.quota is not None:
+                self._place = self._lane.quota.enter(headers)
+                caller = self._place.caller
             self._request = request = endpoint.codec.decode(body, plan.asked.header_bytes)
-            self._ticket = endpoint.enqueue(plan.asked, request, began, self._on_done)
+            self._ticket = endpoint.enqueue(plan.asked, request, began, self._on_done, caller)
         except SlipwayError as error:
             self._refuse(error)
         except Exception:  # a defect of ours: the caller gets the id, the log the rest
@@ -145,8 +151,10 @@ class Exchange:
         if error.status == Cancelled.status or self._transport.is_closing():
             self._end(Cancelled.status, Cancelled.reason)
             return
-        trace = self._trace
-        more = b"" if trace is None else b"traceparent: %b\r\n" % trace.header
+        spent_ms = (time.monotonic() - self._began) * 1e3
+        more = b"server-timing: total;dur=%.3f\r\n" % spent_ms
+        if self._trace is not None:
+            more += b"traceparent: %b\r\n" % self._trace.header
         answer = refusal(
             error, self._request_id, self._state.default_headers, more, closes=self.is_last
         )
@@ -163,6 +171,9 @@ class Exchange:
         self._request = None
         meters = plan.endpoint.model.meters
         meters.in_flight -= 1
+        if self._place is not None and self._lane.quota is not None:
+            self._lane.quota.leave(self._place)
+            self._place = None
         meters.answered(ENDPOINT, code, seconds, reason)
         self._observer.record(
             "POST",

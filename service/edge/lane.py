@@ -14,7 +14,9 @@ from models.errors import SlipwayError
 from service.edge.head import Head
 from service.inference import Asked, InferEndpoint, read_headers
 from service.observe import Observer
+from service.quota import CallerQuota
 from service.registry import ModelRegistry, ServedModel
+from service.timeouts import Timeouts
 
 _log = logging.getLogger("slipway.lane")
 
@@ -45,16 +47,18 @@ class Lane:
         registry: ModelRegistry,
         observer: Observer,
         *,
-        request_timeout_s: float,
+        timeouts: Timeouts,
         compress_above_bytes: int = 0,
+        quota: CallerQuota | None = None,
     ) -> None:
         self.observer = observer
         self.known: dict[bytes, Head] = {}
         self.default_headers: list[tuple[bytes, bytes]] = []
         self.first_lines = b""
         self.compressing: set[asyncio.Task[None]] = set()
+        self.quota = quota
         self._registry = registry
-        self._timeout_s = request_timeout_s
+        self._timeouts = timeouts
         self._compress_above_bytes = compress_above_bytes
         self._endpoints: dict[bytes, InferEndpoint] = {}
         self._by_model: dict[ServedModel, InferEndpoint] = {}
@@ -90,7 +94,7 @@ class Lane:
         self.known.clear()
         self._by_model = {
             model: self._by_model.get(model)
-            or InferEndpoint(model, self._timeout_s, self._compress_above_bytes)
+            or InferEndpoint(model, self._timeouts, self._compress_above_bytes)
             for model in self._registry
             if model.state == "ready"
         }

@@ -3,18 +3,19 @@
 Not a family of routes; `scope` keys shared with the layers around the application are named here.
 """
 
-import asyncio
+import time
 from typing import cast
 
 from starlette.requests import Request
 
 from models.naming import is_version
-from service.errors import UnknownModel
+from service.errors import DeadlineExceeded, UnknownModel
 from service.lifecycle.leases import acquire
 from service.lifecycle.tasks import open_task_of
 from service.pipeline import Phases
 from service.registry import ModelRegistry, ServedModel
 from service.tasks.base import ServiceTask
+from service.timeouts import Timeouts, header_timeout_s
 
 
 def request_id(request: Request) -> str:
@@ -44,10 +45,20 @@ async def served(
     return model, model.task
 
 
+def arrived(request: Request) -> float:
+    """Monotonic seconds."""
+    return cast(float, request.scope.get("slipway.arrived") or time.monotonic())
+
+
 def deadline(request: Request) -> float:
-    """`loop.time()` at which the caller is told that it took too long."""
-    limit_s: float = request.app.state.settings.request_timeout_s
-    return asyncio.get_running_loop().time() + limit_s
+    """`loop.time()` at which the caller is told that it took too long. Raises DeadlineExceeded when that
+    has come, BadRequest for a header that says nothing."""
+    asked_s = header_timeout_s(dict(request.scope["headers"]))
+    timeouts: Timeouts = request.app.state.settings.timeouts
+    at = arrived(request) + timeouts.seconds(asked_s)
+    if at <= time.monotonic():
+        raise DeadlineExceeded("the request's time was over before its work began")
+    return at
 
 
 def server_timing(request: Request, phases: Phases) -> str:

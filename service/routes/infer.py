@@ -9,9 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.connection import while_connected
 from service.inference import InferEndpoint
 from service.protocol import v2_openapi
-from service.routes.context import acquired
+from service.routes.context import acquired, arrived
 from service.settings import Settings
 
 router = APIRouter(prefix="/v2", tags=["v2"])
@@ -40,9 +41,10 @@ async def infer_version(request: Request, name: str, version: str) -> Response:
 async def _infer(request: Request, name: str, version: str | None) -> Response:
     settings: Settings = request.app.state.settings
     model = await acquired(request, name, version)
-    endpoint = InferEndpoint(model, settings.request_timeout_s, settings.compress_above_bytes)
+    endpoint = InferEndpoint(model, settings.timeouts, settings.compress_above_bytes)
     headers = _joined(request.scope["headers"])
-    answer, queue_s, infer_s = await endpoint.answer(headers, await request.body())
+    work = endpoint.answer(headers, await request.body(), arrived(request))
+    answer, queue_s, infer_s = await while_connected(request, work)
     request.scope["slipway.times"] = queue_s, infer_s
     response = Response(answer.body)
     timing = b"queue;dur=%.3f, infer;dur=%.3f" % (queue_s * 1e3, infer_s * 1e3)

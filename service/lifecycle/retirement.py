@@ -7,7 +7,6 @@ than any request may take; what is left then fails as if the model had been lost
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 
 from service.memory import give_back
 from service.registry import ModelRegistry, ServedModel
@@ -19,7 +18,7 @@ _TIDY_AFTER_S = 0.2
 
 
 class Retirement:
-    """`before_unload`: others that must have let go of a version first (further front ends)."""
+    """`limit_s`: longer than any request may take."""
 
     def __init__(self, registry: ModelRegistry, pool: WorkerPool, limit_s: float) -> None:
         self._registry = registry
@@ -27,7 +26,6 @@ class Retirement:
         self._limit_s = limit_s
         self._under_way: dict[ModelKey, asyncio.Task[None]] = {}
         self._tidying: asyncio.TimerHandle | None = None
-        self.before_unload: list[Callable[[ModelKey], Awaitable[None]]] = []
 
     def begin(self, model: ServedModel) -> "asyncio.Task[None]":
         """Takes the version out of the registry now; the task ends when it is unloaded."""
@@ -72,8 +70,6 @@ class Retirement:
         await model.unused()
         if model.batcher is not None:
             await model.batcher.close()
-        for let_go in self.before_unload:
-            await let_go(model.key)
 
     def _tidy_later(self) -> None:
         """Once for all versions that end together."""

@@ -91,6 +91,8 @@ class Backlog:
 
     def left(self, ticket: Ticket) -> None:
         """It got an outcome while it waited: its room is free from now on."""
+        if ticket.caller is not None:
+            self.callers.withdrawn(ticket)
         self._forget(ticket)
         ticket.inputs = {}
         if ticket.error is not None:

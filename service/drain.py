@@ -47,6 +47,8 @@ class DrainRate:
         if self._rows:
             # A stopped process, a worker that was lost: no measure of how it will be.
             seconds = min(seconds, _ODD * self.wait_s(rows))
+        elif self._run_s:  # two instances may end in the same moment: the first interval alone tells nothing
+            self._rows, self._seconds = self._most_rows, self._run_s
         keep = math.exp(-seconds / _MEMORY_S)
         self._rows = self._rows * keep + rows
         self._seconds = self._seconds * keep + seconds

@@ -25,6 +25,10 @@ class FairShares:
         self._next[caller] = ticket.turn + ticket.rows
         self.rows[caller] = self.rows.get(caller, 0) + ticket.rows
 
+    def withdrawn(self, ticket: Ticket) -> None:
+        """It leaves without a run, which its caller is not charged for."""
+        self._next[ticket.caller] -= ticket.rows
+
     def left(self, ticket: Ticket) -> None:
         """It waits no longer, for whatever reason."""
         rows = self.rows[ticket.caller] - ticket.rows

@@ -39,7 +39,8 @@ class Desk:
         )
         self.drain = DrainRate()
         if is_measured:
-            self.drain.record(ROWS_PER_S, 1.0)
+            self.drain = DrainRate(ROWS_PER_S)
+            self.drain.ran(1.0)
         self.dropped: list[str] = []
         self.admission = Admission(self.limits, self.backlog, self.drain, self.dropped.append)
         self.now = 10.0

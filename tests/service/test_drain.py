@@ -15,7 +15,7 @@ def test_the_wait_is_rows_over_rate() -> None:
     drain = DrainRate()
     for second in range(10):
         drain.taken(50, float(second), is_saturated=True)
-    assert drain.wait_s(100) == pytest.approx(2.0)
+    assert drain.wait_s(100) == pytest.approx(2.0)  # rows over rows per second
 
 
 def test_batches_that_run_at_once_count_together() -> None:
@@ -32,12 +32,14 @@ def test_of_a_quiet_server_the_best_is_supposed() -> None:
         drain.taken(1, float(second), is_saturated=False)
         drain.ran(0.5)
     assert drain.wait_s(64) == pytest.approx(1.0), "two runs of 32, not 64 of one"
-    drain.record(1, 0.5)
-    assert drain.wait_s(64) == pytest.approx(32.0), "until it was seen at work"
+    for _ in range(100):
+        drain.record(1, 0.5)
+    assert drain.wait_s(64) == pytest.approx(32.0, rel=0.05), "until it was seen at work"
 
 
 def test_time_in_which_nothing_waited_does_not_count() -> None:
-    drain = DrainRate()
+    drain = DrainRate(most_rows=10)
+    drain.ran(1.0)
     drain.taken(10, 0.0, is_saturated=True)
     drain.taken(10, 1.0, is_saturated=True)
     drain.emptied()  # those who waited have left

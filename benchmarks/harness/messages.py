@@ -90,7 +90,6 @@ def write_lua(target: Path, message: Message, paths: Sequence[str] = ()) -> Path
             f"local paths = {{{listed}}}",
             "local requests, turn = {}, 0",
             "init = function(args)",
-            "  wrk.init(args)",
             "  for i, path in ipairs(paths) do requests[i] = wrk.format(nil, path) end",
             "end",
             "request = function()",

@@ -1,8 +1,8 @@
 """More requests than the server can answer: does it keep answering as many as it can, in time?
 
 The capacity is found in a closed loop; then requests arrive at random, at shares of that capacity.
-"Peak" is the highest rate of good answers seen in any of these; "p99 at capacity" is that of the answers
-when as many arrive as the server can just do, without any deadline.
+"Peak" is the highest rate of good answers that a round saw in any of these; "p99 at capacity" is that of
+the answers when as many arrive as the server can just do, without any deadline.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from models.manifest import MODEL_FILE
 _PATH = f"/v2/models/{NAME}/infer"
 _DURATION_MS = 5.0
 _CONNECTIONS = 16
+_TRIALS = 3
 _SHARES = (0.5, 1.0, 2.0, 3.0)
 _PATIENCE_MS = 250
 _WARM_S = 1.0  # admission measures before it refuses well
@@ -73,17 +74,26 @@ def _measure(bench: Bench, rows: Rows) -> None:
     expected = session_answer(repository / NAME / "1" / MODEL_FILE, inputs)
     with slipway(bench.options.checkout, repository) as server:
         check(server.port, _PATH, message, expected)
-        first = bench.alternate({_CLOSED: partial(_closed, bench, server, message)})
-        if first.failures or not first.samples[_CLOSED]:
-            rows.give_up(f"not available: {first.failures.get(_CLOSED, 'no capacity')}")
-            return
-        capacity = median(first.of(_CLOSED, lambda sample: sample.rate))
-        rounds = bench.alternate(_loads(bench, server, message, capacity))
-    bench.keep(first.samples)
+        bench.progress.doing("looking for the capacity")
+        capacity = median([_closed(bench, server, message).rate for _ in range(_TRIALS)])
+        bench.facts["overload, capacity that the shares refer to"] = f"{capacity:.0f} requests/s"
+        rounds: Rounds[Result] = bench.alternate(
+            {
+                _CLOSED: partial(_closed, bench, server, message),
+                **_loads(bench, server, message, capacity),
+            }
+        )
     bench.keep(rounds.samples)
-    record(rows, "capacity", first, _CLOSED, lambda sample: sample.rate)
-    record(rows, "closed.p99", first, _CLOSED, lambda sample: sample.p99_ms)
-    _judge(rows, rounds, capacity)
+    _judge(rows, *_apart(rounds))
+
+
+def _apart(rounds: Rounds[Result]) -> tuple[Rounds[ClosedLoopResult], Rounds[OpenLoopResult]]:
+    closed: Rounds[ClosedLoopResult] = Rounds({}, rounds.failures)
+    opened: Rounds[OpenLoopResult] = Rounds({}, rounds.failures)
+    for name, samples in rounds.samples.items():
+        closed.samples[name] = [one for one in samples if isinstance(one, ClosedLoopResult)]
+        opened.samples[name] = [one for one in samples if isinstance(one, OpenLoopResult)]
+    return closed, opened
 
 
 def _loads(
@@ -107,21 +117,18 @@ def _closed(bench: Bench, server: Server, message: Message) -> ClosedLoopResult:
     return closed_loop(server.port, [request], _CONNECTIONS, bench.options.seconds, _WARM_S / 2)
 
 
-def _judge(rows: Rows, rounds: Rounds[OpenLoopResult], capacity: float) -> None:
+def _judge(rows: Rows, closed: Rounds[ClosedLoopResult], rounds: Rounds[OpenLoopResult]) -> None:
+    record(rows, "capacity", closed, _CLOSED, lambda sample: sample.rate)
+    record(rows, "closed.p99", closed, _CLOSED, lambda sample: sample.p99_ms)
     for share in _SHARES:
         record(rows, f"{share:g}.goodput", rounds, _at(share), lambda sample: sample.goodput)
         record(rows, f"{share:g}.p99", rounds, _at(share), lambda sample: sample.p99_ms)
         record(rows, f"{share:g}.refused", rounds, _at(share), lambda sample: sample.refused_share)
     most = _at(max(_SHARES))
     good = rounds.of(most, lambda sample: sample.goodput)
-    peaks = [
-        max(capacity, *seen)
-        for seen in zip(
-            *(rounds.of(_at(share), lambda sample: sample.goodput) for share in _SHARES),
-            strict=False,
-        )
-    ]
-    rows.record("goodput_kept", divided(good, peaks))
+    rates = [rounds.of(_at(share), lambda sample: sample.goodput) for share in _SHARES]
+    rates.append(closed.of(_CLOSED, lambda sample: sample.rate))
+    rows.record("goodput_kept", divided(good, [max(seen) for seen in zip(*rates, strict=False)]))
     p99s = [rounds.of(name, lambda sample: sample.p99_ms) for name in (most, _at(1.0))]
     rows.record("p99_kept", divided(*p99s))
     record(rows, "refusal.p99", rounds, most, lambda sample: sample.refused_p99_ms)

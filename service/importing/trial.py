@@ -41,9 +41,7 @@ class Trial:
             self._session = ort.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
-        except (
-            Exception
-        ) as error:  # the runtime's classes share no base; whoever imports is told one kind
+        except Exception as error:  # the runtime's classes share no base
             raise ImportRefused(f"ONNX Runtime does not open it: {first_line(error)}") from error
 
     def declared(self, name: str) -> tuple[DataType, list[int | str | None]]:

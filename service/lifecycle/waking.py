@@ -92,9 +92,7 @@ class Waking:
         except SlipwayError as error:
             self._failed(model, error)
             raise NotReady(f"model {key} could not be loaded: {error.public}", _RETRY_S) from error
-        except (
-            Exception
-        ) as error:  # a defect while loading one model; requests are told, others go on
+        except Exception as error:  # a defect of ours; requests are told
             _log.exception("model %s could not be loaded", key)
             self._failed(model, SlipwayError("internal error while loading"))
             raise NotReady(f"model {key} could not be loaded", _RETRY_S) from error

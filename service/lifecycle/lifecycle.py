@@ -45,12 +45,14 @@ class Lifecycle:
         self._loading = Loading(settings, pool, metrics)
         self._turns = Turns()
         self._waking = Waking(registry, self._loading, self._turns)
-        limit_s = max(settings.request_timeout_s, settings.grace_s)
+        limit_s = max(settings.max_request_timeout_s, settings.grace_s)
         self.retirement = Retirement(registry, pool, limit_s)
         self._failed: dict[ModelKey, Stamp] = {}  # the fault lies in these files
         self._again: set[str] = set()  # failed for other reasons
         self._seen: dict[str, dict[int, Stamp]] = {}
-        self._commands: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_looking = False
+        self._following: set[str] = set()
         self._poll_error = ""
         registry.control = self
 
@@ -83,9 +85,9 @@ class Lifecycle:
 
     async def close(self) -> None:
         """Commands, loads and retirements that are under way are given up."""
-        for task in self._commands:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._commands, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._waking.close()
         await self.retirement.close()
 
@@ -130,11 +132,14 @@ class Lifecycle:
 
     async def _command(self, work: Coroutine[Any, Any, T]) -> T:
         """Goes on when whoever asked has left."""
+        return await asyncio.shield(self._background(work))
+
+    def _background(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)
-        self._commands.add(task)
-        task.add_done_callback(self._commands.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         task.add_done_callback(retrieved)
-        return await asyncio.shield(task)
+        return task
 
     def _require_explicit(self) -> None:
         mode = self._settings.model_control_mode
@@ -157,22 +162,28 @@ class Lifecycle:
     def begin_polling(self) -> None:
         """From now to the end, where the control mode says so."""
         if self._settings.model_control_mode == "poll":
-            task = asyncio.create_task(self.poll())
-            self._commands.add(task)
+            self._background(self._poll())
 
-    async def poll(self) -> None:
-        """Look again and again, until cancelled."""
+    async def _poll(self) -> None:
+        """A model that takes long to load does not hold up the next look at the others."""
         while True:
             await asyncio.sleep(self._settings.repository_poll_s)
-            try:
-                await self.look()
-            except Exception:  # a defect of ours; what is served stays, the next look may work
-                _log.exception("polling the repository failed")
-                self._metrics.repository_poll_errors += 1
+            self._background(self._look_safely())
+
+    async def _look_safely(self) -> None:
+        try:
+            await self.look()
+        except Exception:  # a defect of ours; what is served stays, the next look may work
+            _log.exception("polling the repository failed")
+            self._metrics.repository_poll_errors += 1
 
     async def look(self) -> None:
-        """Once: serve what is new, drain what was deleted, leave alone what has not changed."""
+        """Once: serve what is new, drain what was deleted, leave alone what has not changed, and what an
+        earlier look is still busy with."""
+        if self._is_looking:  # a file system that hangs must not collect threads
+            return
         only = tuple(name for name in self._settings.model if name != _EVERY)
+        self._is_looking = True
         try:
             sighting = await asyncio.to_thread(self._repository.look, only)
         except RepositoryUnreadable as error:
@@ -181,13 +192,23 @@ class Lifecycle:
                 _log.error("%s; what is served stays", error.message)
             self._poll_error = error.message
             return
+        finally:
+            self._is_looking = False
         self._metrics.repository_poll_errors += len(sighting.unreadable)
         self._poll_error = ""
-        names = {*sighting.versions, *self._seen} - sighting.unreadable
-        known = self._seen
-        changed = {n for n in names if sighting.versions.get(n, {}) != known.get(n, {})}
-        changed |= self._again - sighting.unreadable
-        await asyncio.gather(*(self._turn(n, sighting.versions.get(n, {})) for n in changed))
+        await asyncio.gather(*(self._follow(name, sighting) for name in self._changed(sighting)))
+
+    def _changed(self, sighting: Sighting) -> set[str]:
+        found, known = sighting.versions, self._seen
+        changed = {name for name in {*found, *known} if found.get(name, {}) != known.get(name, {})}
+        return (changed | self._again) - sighting.unreadable - self._following
+
+    async def _follow(self, name: str, sighting: Sighting) -> None:
+        self._following.add(name)
+        try:
+            await self._turn(name, sighting.versions.get(name, {}))
+        finally:
+            self._following.discard(name)
 
     # -- from what was found to what is served -----------------------------------------------------
 

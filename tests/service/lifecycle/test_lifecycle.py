@@ -296,6 +296,23 @@ async def test_a_repository_that_cannot_be_read_changes_nothing_but_a_counter(
 
 
 @in_loop
+async def test_a_model_that_loads_slowly_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await world.lifecycle.start()
+    world.publish("slow")
+    with world.pool.holding("load slow/1") as gate:
+        first = asyncio.create_task(world.lifecycle.look())
+        await until(lambda: "load slow/1" in world.pool.events)
+        world.publish("quick")
+        await world.lifecycle.look()
+        assert await world.ask("quick") == 1
+        assert world.pool.events.count("load slow/1") == 1
+        gate.set()
+        await first
+    assert await world.ask("slow") == 1
+
+
+@in_loop
 async def test_a_version_copied_slowly_is_served_once_it_is_complete(tmp_path: Path) -> None:
     world = World(tmp_path)
     await world.lifecycle.start()

@@ -17,7 +17,7 @@ from pathlib import Path
 from models.bundle import Bundle, open_bundle
 from models.errors import ManifestInvalid
 from models.manifest import MANIFEST_FILE, MODEL_FILE
-from service.runtimes.base import LoadCrashed, LoadTimeout
+from service.runtimes.base import LoadCrashed, LoadOutOfMemory, LoadTimeout
 from service.settings import Settings
 
 _ROOT = str(Path(__file__).parents[2])
@@ -39,7 +39,7 @@ def is_bare(path: Path) -> bool:
 
 async def open_bare(path: Path, settings: Settings) -> Bundle:
     """A bundle with the name and number of the folder `path`. Raises BareRefused, LoadTimeout,
-    LoadCrashed."""
+    LoadOutOfMemory, LoadCrashed."""
     where = f"{path.parent.name}/{path.name}"
     if not settings.allow_bare_onnx:
         raise BareRefused(
@@ -95,7 +95,9 @@ def _judge(where: str, code: int, output: bytes) -> None:
         answer = json.loads(output)
     except ValueError:
         raise LoadCrashed(f"{where} ended the process that imported it ({code})") from None
-    if "message" in answer:
+    if answer.get("reason") == LoadOutOfMemory.reason:
+        raise LoadOutOfMemory(answer["message"])
+    if answer:
         raise BareRefused(f"{where}: {answer['message']}")
 
 

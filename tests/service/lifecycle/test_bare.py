@@ -3,10 +3,12 @@
 import gc
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from service.lifecycle.bare import BareRefused, is_bare, open_bare
-from service.runtimes.base import LoadTimeout
+from service.runtimes.base import LoadOutOfMemory, LoadTimeout
 from service.settings import Settings
 from tests.service import graphs
 from tests.service.conftest import StartServer
@@ -55,6 +57,26 @@ async def test_a_graph_that_cannot_be_derived_says_why(tmp_path: Path) -> None:
     foreign.save(foreign.unary("Relu", ("N", 0), ("N", 0)), folder / "model.onnx")
     with pytest.raises(BareRefused, match="m/1: input 'x' has an axis of size 0"):
         await open_bare(folder, settings())
+
+
+@in_loop
+async def test_a_small_file_that_wants_all_memory_ends_its_own_process_alone(
+    tmp_path: Path,
+) -> None:
+    bomb = foreign.model(
+        [
+            helper.make_node("ConstantOfShape", ["huge"], ["zeros"]),
+            helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["x", "sum"], ["y"]),
+        ],
+        [foreign.value("x", TensorProto.FLOAT, ["N"])],
+        [foreign.value("y", TensorProto.FLOAT, ["N"])],
+        {"huge": np.array([2**33])},
+    )
+    file = foreign.save(bomb, tmp_path / "m" / "1" / "model.onnx")
+    assert file.stat().st_size < 400
+    with pytest.raises(LoadOutOfMemory, match=r"^m/1 wants more memory"):
+        await open_bare(file.parent, settings())
 
 
 @in_loop

@@ -246,7 +246,8 @@ class Lifecycle:
         if served:
             registry.required.add(name)
         elif not found:
-            registry.required.discard(name)
+            if name not in self._settings.model:  # one that was asked for by name is missed
+                registry.required.discard(name)
             del self._seen[name]
         return served
 

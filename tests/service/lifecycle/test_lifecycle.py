@@ -227,6 +227,19 @@ async def test_new_models_appear_and_deleted_ones_are_drained(tmp_path: Path) ->
 
 
 @in_loop
+async def test_a_model_asked_for_by_name_is_missed_when_it_is_deleted(tmp_path: Path) -> None:
+    world = World(tmp_path, model="m")
+    world.publish()
+    await world.lifecycle.start()
+    shutil.rmtree(world.repository / "m")
+    await world.lifecycle.look()
+    assert world.registry.not_ready() == ["m"]
+    world.publish()
+    await world.lifecycle.look()
+    assert world.registry.is_ready
+
+
+@in_loop
 async def test_when_the_newest_version_is_deleted_the_one_before_it_takes_over(
     tmp_path: Path,
 ) -> None:

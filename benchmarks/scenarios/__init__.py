@@ -1,24 +1,22 @@
 """What is measured, one scenario a module, in the order in which they run. Importing them is cheap."""
 
 from benchmarks.harness.scenario import Scenario
-from benchmarks.scenarios import (
-    convolutional,
-    latency,
-    many_models,
-    mlp,
-    observability,
-    overload,
-    sentences,
-    start,
-)
+from benchmarks.scenarios.convolutional import SCENARIO as CONVOLUTIONAL
+from benchmarks.scenarios.latency import SCENARIO as LATENCY
+from benchmarks.scenarios.many_models import SCENARIO as MANY_MODELS
+from benchmarks.scenarios.mlp import SCENARIO as MLP
+from benchmarks.scenarios.observability import SCENARIO as OBSERVABILITY
+from benchmarks.scenarios.overload import SCENARIO as OVERLOAD
+from benchmarks.scenarios.sentences import SCENARIO as SENTENCES
+from benchmarks.scenarios.start import SCENARIO as START
 
 SCENARIOS: tuple[Scenario, ...] = (
-    mlp.SCENARIO,
-    latency.SCENARIO,
-    convolutional.SCENARIO,
-    sentences.SCENARIO,
-    overload.SCENARIO,
-    observability.SCENARIO,
-    many_models.SCENARIO,
-    start.SCENARIO,
+    MLP,
+    LATENCY,
+    CONVOLUTIONAL,
+    SENTENCES,
+    OVERLOAD,
+    OBSERVABILITY,
+    MANY_MODELS,
+    START,
 )

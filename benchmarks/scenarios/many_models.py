@@ -1,4 +1,9 @@
-"""Does one model cost more because ninety-nine others are loaded? Requests go to all of them in turn."""
+"""Does a model cost more because ninety-nine others are loaded?
+
+Asked in two ways: all requests go to one of the loaded models; and they go to all models in turn. The
+second also takes the batches apart, because requests to different models share none. What that costs by
+itself shows beside it: one model that is never batched.
+"""
 
 import time
 from contextlib import ExitStack
@@ -19,12 +24,16 @@ _COUNTS = (1, 10, 100)
 _CONNECTIONS = 16
 _SCRAPES = 10
 _LOAD_LIMIT_S = 300.0
-_SCRAPE = "scrape"
+_SCRAPE, _UNBATCHED = "scrape", "1 model, never batched"
 
 _PROMISES = (
     Promise("1.rate", "1 model at 16 connections, V2 binary", "requests/s"),
-    Promise("10.kept", "10 models in turn ÷ 1 model", "×", at_least=0.9),
-    Promise("100.kept", "100 models in turn ÷ 1 model", "×", at_least=0.9),
+    Promise("10.kept", "one of 10 loaded models ÷ 1 model", "×", at_least=0.9),
+    Promise("100.kept", "one of 100 loaded models ÷ 1 model", "×", at_least=0.9),
+    Promise("10.in_turn", "10 models in turn ÷ 1 model", "×", at_least=0.9),
+    Promise("100.in_turn", "100 models in turn ÷ 1 model", "×", at_least=0.9),
+    Promise("unbatched", "1 model, never batched ÷ 1 model", "×"),
+    Promise("100.in_turn_of_unbatched", "100 models in turn ÷ 1 model, never batched", "×"),
     Promise("scrape", "GET /metrics with 100 models", "ms", at_most=100),
     Promise("scrape.size", "its size", "kB"),
     Promise("100.ready", "start to ready with 100 models", "s"),
@@ -43,20 +52,34 @@ def _measure(bench: Bench, rows: Rows) -> None:
         servers = {count: _server(bench, stack, count) for count in _COUNTS}
         most = servers[max(_COUNTS)]
         rows.record("100.ready", [most.ready_s])
+        unbatched = stack.enter_context(
+            slipway(bench.options.checkout, bench.folder / "1/repository", "--max-batch-size", "1")
+        )
         rounds: Rounds[Load] = bench.alternate(
             {
-                f"{count} models": partial(_load, bench, count, server)
-                for count, server in servers.items()
+                **{
+                    _one_of(count): partial(_load, bench, 1, server)
+                    for count, server in servers.items()
+                },
+                **{
+                    _in_turn(count): partial(_load, bench, count, servers[count])
+                    for count in _COUNTS[1:]
+                },
+                _UNBATCHED: partial(_load, bench, 1, unbatched),
             }
         )
         rows.record("100.resident", [most.resident_bytes() / 1e6])
         scrapes = bench.alternate({_SCRAPE: partial(_scrape, most)}, _SCRAPES)
     bench.keep(rounds.samples)
     bench.keep(scrapes.samples)
-    record(rows, "1.rate", rounds, "1 models", lambda sample: sample.rate)
-    for count in _COUNTS[1:]:
-        both = (f"{count} models", "1 models")
-        record_share(rows, f"{count}.kept", rounds, both, lambda sample: sample.rate)
+    record(rows, "1.rate", rounds, _one_of(1), lambda sample: sample.rate)
+    for key, both in (
+        *((f"{count}.kept", (_one_of(count), _one_of(1))) for count in _COUNTS[1:]),
+        *((f"{count}.in_turn", (_in_turn(count), _one_of(1))) for count in _COUNTS[1:]),
+        ("unbatched", (_UNBATCHED, _one_of(1))),
+        ("100.in_turn_of_unbatched", (_in_turn(100), _UNBATCHED)),
+    ):
+        record_share(rows, key, rounds, both, lambda sample: sample.rate)
     record(rows, "scrape", scrapes, _SCRAPE, lambda sample: sample.took_ms)
     record(rows, "scrape.size", scrapes, _SCRAPE, lambda sample: sample.size_bytes / 1e3)
 
@@ -77,6 +100,14 @@ def _load(bench: Bench, count: int, server: Server) -> Load:
     message = binary_message({"x": mlp_input()}, ["y"])
     script = write_lua(bench.folder / f"{count}.lua", message, paths)
     return load(server, paths[0], script, _CONNECTIONS, bench.options.seconds)
+
+
+def _one_of(count: int) -> str:
+    return f"one of {count}"
+
+
+def _in_turn(count: int) -> str:
+    return f"{count} in turn"
 
 
 def _name(index: int) -> str:

@@ -45,9 +45,15 @@ def missing_package() -> str | None:
 
 
 def texts(count: int, seed: int) -> list[str]:
-    """Of 4–120 words each, evenly mixed; the same for the same seed."""
+    """Evenly spread over 4–120 words, in random order; the same for the same seed. Spread and not drawn,
+    so that any stretch of the list asks for about as much work as any other."""
     dice, words = random.Random(seed), _VOCABULARY.split()
-    return [" ".join(dice.choices(words, k=dice.randint(*WORDS))) for _ in range(count)]
+    shortest, longest = WORDS
+    lengths = [
+        round(shortest + (longest - shortest) * place / max(1, count - 1)) for place in range(count)
+    ]
+    dice.shuffle(lengths)
+    return [" ".join(dice.choices(words, k=length)) for length in lengths]
 
 
 def tokens(batch: Sequence[str]) -> list[dict[str, np.ndarray]]:

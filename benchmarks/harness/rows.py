@@ -55,7 +55,11 @@ class Row:
             return None
         if math.isnan(value):
             return math.inf
-        return 1 - value / low if low is not None else value / (high or math.inf) - 1
+        if low is not None:
+            return 1 - value / low
+        if not high:
+            return math.inf if value > 0 else 0.0
+        return value / high - 1
 
     @property
     def verdict(self) -> str:

@@ -109,7 +109,7 @@ def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     graphs.mlp(16, 8).publish(repository, "mlp", root)
     alone = Batching(max_batch_size=1)
     graphs.slow(300_000).publish(repository, "slow", root, batching=alone)
-    graphs.slow(2**62).publish(repository, "endless", root, batching=alone)
+    graphs.endless().publish(repository, "endless", root, batching=alone)
     return repository
 
 

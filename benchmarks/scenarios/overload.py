@@ -102,9 +102,10 @@ def _loads(
     patient = message.http(_PATH)
     impatient = message.http(_PATH, x_request_timeout_ms=str(_PATIENCE_MS))
     seconds = bench.options.seconds
+    warm_s = _warm_s(bench)
 
     def at(share: float, request: bytes, seed: int) -> Callable[[], OpenLoopResult]:
-        return partial(open_loop, server.port, request, capacity * share, seconds, _WARM_S, seed)
+        return partial(open_loop, server.port, request, capacity * share, seconds, warm_s, seed)
 
     return {
         **{_at(share): at(share, patient, seed) for seed, share in enumerate(_SHARES)},
@@ -112,9 +113,15 @@ def _loads(
     }
 
 
+def _warm_s(bench: Bench) -> float:
+    return min(_WARM_S, bench.options.seconds)
+
+
 def _closed(bench: Bench, server: Server, message: Message) -> ClosedLoopResult:
     request = message.http(_PATH)
-    return closed_loop(server.port, [request], _CONNECTIONS, bench.options.seconds, _WARM_S / 2)
+    return closed_loop(
+        server.port, [request], _CONNECTIONS, bench.options.seconds, _warm_s(bench) / 2
+    )
 
 
 def _judge(rows: Rows, closed: Rounds[ClosedLoopResult], rounds: Rounds[OpenLoopResult]) -> None:

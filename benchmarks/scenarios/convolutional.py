@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from benchmarks.graphs.resnets import SIDE, publish_resnet
 from benchmarks.harness.answers import check
 from benchmarks.harness.bare import BareLoop, BareResult, Plan, bare_loop, session_answer
 from benchmarks.harness.closed_loop import ClosedLoopResult, closed_loop
@@ -21,7 +22,6 @@ from benchmarks.harness.rounds import Rounds
 from benchmarks.harness.rows import Promise, Rows
 from benchmarks.harness.scenario import Bench, Scenario
 from benchmarks.harness.spread import median
-from benchmarks.resnets import SIDE, publish_resnet
 from models.manifest import MODEL_FILE
 
 _BATCHES = (1, 2, 4, 8)

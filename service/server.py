@@ -19,6 +19,7 @@ from service.errors import StartError
 from service.frontends.base import Alone, FrontEnds
 from service.lifecycle.admin import check_settings
 from service.lifecycle.lifecycle import Lifecycle, drain
+from service.memory import use_one_arena
 from service.metrics import Metrics
 from service.registry import ModelRegistry
 from service.runtimes.base import SessionOptions
@@ -38,6 +39,7 @@ _LAST_RUNS_S = 1.0
 
 def serve(settings: Settings) -> int:
     """Serve until told to stop; returns the exit code. Raises StartError, UsageError, BundleError."""
+    use_one_arena()
     configure_logging(settings)
     check_settings(settings)
     require_repository(settings.repository)

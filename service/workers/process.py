@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 
+from service.memory import use_one_arena
 from service.runtimes.base import SessionOptions
 from service.workers.channel import Channel
 from service.workers.host import ModelHost
@@ -21,6 +22,7 @@ from service.workers.wiring import arenas_of
 
 
 def main() -> None:
+    use_one_arena()
     arguments = _parse()
     # Terminals, `timeout` and systemd signal every process of the service, but it is the server that
     # decides when its workers end: they hold requests that it has accepted.

@@ -56,6 +56,8 @@ def _throughput(rows: dict[str, Row], report: Report, target: Path) -> Path | No
     )
     axes.set_ylabel("share of bare-ASGI hello")
     _finish(axes, "MLP 128→256→256→10, requests per second", report)
+    axes.set_ylim(top=axes.get_ylim()[1] * 1.25)
+    axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
     figure.savefig(target, dpi=130)
     plt.close(figure)
     return target

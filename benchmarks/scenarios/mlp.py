@@ -72,6 +72,8 @@ def _promises() -> tuple[Promise, ...]:
             Promise(f"json.{n}.of_afternoon", f"{_JSON} ÷ {_AFTERNOON} {at}", "×", 5 if is_judged else None),
             Promise(f"json.{n}.of_hello", f"{_JSON} ÷ {_HELLO} {at}", "×", 0.40 if is_judged else None),
             Promise(f"binary.{n}.of_hello", f"{_BINARY} ÷ {_HELLO} {at}", "×", 0.50 if is_judged else None),
+            Promise(f"json.{n}.cpu", f"{_HELLO} ÷ {_JSON} {at}, front end's processor time", "×"),
+            Promise(f"binary.{n}.cpu", f"{_HELLO} ÷ {_BINARY} {at}, front end's processor time", "×"),
             Promise(f"alone.{n}.of_hello", f"{_ALONE} ÷ {_HELLO} {at}", "×"),
             Promise(f"two.json.{n}.of_hello", f"{_TWO_JSON} ÷ {_HELLO} {at}", "×", _BEST_PEER.get(n)),
             Promise(f"two.binary.{n}.of_hello", f"{_TWO_BINARY} ÷ {_HELLO} {at}", "×"),
@@ -176,6 +178,9 @@ def _judge(rows: Rows, rounds: Rounds[Load], n: int) -> None:
     ):
         both = (at(name), at(_HELLO))
         record_share(rows, f"{key}.{n}.of_hello", rounds, both, lambda sample: sample.rate)
+    for key, name in (("json", _JSON), ("binary", _BINARY)):
+        both = (at(_HELLO), at(name))
+        record_share(rows, f"{key}.{n}.cpu", rounds, both, lambda sample: sample.main_us)
     both = (at(_JSON), at(_AFTERNOON))
     record_share(rows, f"json.{n}.of_afternoon", rounds, both, lambda sample: sample.rate)
     record(rows, f"json.{n}.rate", rounds, at(_JSON), lambda sample: sample.rate)

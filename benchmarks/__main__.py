@@ -4,6 +4,7 @@ Exit code 0: measured (whether or not targets are met: the report says); 1: stop
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from benchmarks.scenarios import SCENARIOS
 
 def main(given: list[str] | None = None) -> int:
     options = parse(given)
+    # Servers run in sessions of their own: killed without a word, the benchmark would leave them behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = [one for one in SCENARIOS if not options.only or one.name in options.only]
     with Progress(len(chosen)) as progress:
         report = run(options, chosen, progress)

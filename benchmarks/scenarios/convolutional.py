@@ -65,7 +65,8 @@ def _compare(
         check(server.port, path, message, session_answer(model, inputs))
         best = _best(bench, bare, name, (everyone, per_core))
         connections = (8,) if depth == 50 else (8, 1, 16)
-        plans = {str(plan): plan for plan in (best, everyone, per_core)[: len(connections)]}
+        wanted = (best, per_core) if depth == 50 else (best, per_core, everyone)
+        plans = {str(plan): plan for plan in wanted}
         rounds: Rounds[Result] = bench.alternate(
             {
                 **{

@@ -125,12 +125,22 @@ class InferEndpoint:
         return asked.encoding is not None and 0 < self._compress_above_bytes < len(body)
 
     async def answer(
-        self, headers: Headers, body: bytes, arrived: float
+        self, headers: Headers, body: bytes, arrived: float, caller: bytes | None = None
     ) -> tuple[Answer, float, float]:
         """(answer, seconds in the queue, seconds in the graph). Raises SlipwayErrors."""
+        meters = self.model.meters
+        meters.in_flight += 1
+        try:
+            return await self._answer(headers, body, arrived, caller)
+        finally:
+            meters.in_flight -= 1
+
+    async def _answer(
+        self, headers: Headers, body: bytes, arrived: float, caller: bytes | None
+    ) -> tuple[Answer, float, float]:
         asked = read_headers(headers)
         request = self.codec.decode(body, asked.header_bytes)
-        ticket = self.enqueue(asked, request, arrived)
+        ticket = self.enqueue(asked, request, arrived, caller=caller)
         try:
             outputs = await ticket.future
         except asyncio.CancelledError:

@@ -5,12 +5,14 @@
     application/json                                {"<field>": one or many, option: …} or
                                                     {"instances": […], "parameters": {option: …}}
 
+`parameters` may also hold V2's `timeout` and `priority`.
+
 Which media types and which JSON field a model takes is its task's business. The body's size was limited
 before it came here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -21,6 +23,7 @@ from service.errors import BadRequest, UnsupportedMedia
 from service.offload import offload
 from service.pipeline import MAX_INSTANCES
 from service.tasks.base import ServiceTask
+from service.terms import take_priority, take_timeout_s
 
 JSON, MULTIPART, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 _MAX_FIELDS = 64
@@ -32,10 +35,13 @@ _IGNORED = {"signature_name"}
 
 @dataclass(frozen=True)
 class Intake:
-    """What was asked. `options` are as the caller wrote them; the task validates them."""
+    """What was asked. `options` are as the caller wrote them; the task validates them. `timeout_s` and
+    `priority` are of the request, whatever the task: V2's parameters of these names."""
 
     instances: list[object]
     options: dict[str, object] = field(default_factory=dict)
+    timeout_s: float | None = None
+    priority: int = 0
 
 
 async def read_typed(request: Request, task: ServiceTask) -> Intake:
@@ -54,7 +60,7 @@ async def read_typed(request: Request, task: ServiceTask) -> Intake:
         raise UnsupportedMedia(
             f"content type {media_type[:80]!r} is not read here{hint}; {takes} are"
         )
-    return Intake(found.instances, {**query, **found.options})
+    return replace(found, options={**query, **found.options})
 
 
 async def read_document(
@@ -98,8 +104,9 @@ def from_json(document: object, task: ServiceTask) -> Intake:
         raise BadRequest(f'send {{"{task.field}": …}} or {{"instances": […]}} to this model')
     value = members.pop(given[0])
     values = task.split(value) if given[0] == task.field else _list(value)
-    options = {**_parameters(members), **members}
-    return Intake(_read_each(values, task), options)
+    parameters = _parameters(members)
+    timeout_s, priority = take_timeout_s(parameters), take_priority(parameters)
+    return Intake(_read_each(values, task), {**parameters, **members}, timeout_s, priority)
 
 
 def from_instances(document: object, task: ServiceTask) -> Intake:
@@ -109,12 +116,13 @@ def from_instances(document: object, task: ServiceTask) -> Intake:
         raise BadRequest('send {"instances": […]}')
     values = _list(members.pop("instances"))
     options = _parameters(members)
+    timeout_s, priority = take_timeout_s(options), take_priority(options)
     unknown = sorted(members.keys() - _IGNORED)
     if unknown:
         raise BadRequest(
             f'{unknown[0][:64]!r} is not part of this protocol; options belong in "parameters"'
         )
-    return Intake(_read_each(values, task), options)
+    return Intake(_read_each(values, task), options, timeout_s, priority)
 
 
 async def _from_form(request: Request, task: ServiceTask) -> Intake:

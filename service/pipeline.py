@@ -10,6 +10,7 @@ The first failing instance fails the request, and the error names its index.
 
 import asyncio
 import copy
+import time
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,7 @@ from service.errors import BadRequest, InferenceFailed, InputRefused, NotReady
 from service.offload import offload
 from service.registry import ServedModel
 from service.tasks.base import Answer, BatchTask, GenerationTask, Item, Row, TaskOptions
+from service.terms import Terms
 
 if TYPE_CHECKING:
     from service.batcher import Batcher
@@ -62,10 +64,11 @@ class Prediction:
     phases: Phases = field(default_factory=Phases)
 
 
-async def predict(
-    model: ServedModel, asks: Sequence[Ask], *, deadline: float | None = None
-) -> Prediction:
-    """Answer every instance or raise the first error. `deadline`: `loop.time()` seconds.
+_ANY_TERMS = Terms()
+
+
+async def predict(model: ServedModel, asks: Sequence[Ask], terms: Terms = _ANY_TERMS) -> Prediction:
+    """Answer every instance or raise the first error.
 
     Raises BadRequest for no or too many instances, NotReady, and what preprocessing and running raise.
     """
@@ -75,19 +78,17 @@ async def predict(
         raise BadRequest(f"{len(asks)} instances in one request; send at most {MAX_INSTANCES}")
     model.meters.in_flight += 1
     try:
-        return await _predict_windows(model, asks, deadline)
+        return await _predict_windows(model, asks, terms)
     finally:
         model.meters.in_flight -= 1
 
 
-async def _predict_windows(
-    model: ServedModel, asks: Sequence[Ask], deadline: float | None
-) -> Prediction:
+async def _predict_windows(model: ServedModel, asks: Sequence[Ask], terms: Terms) -> Prediction:
     prediction = Prediction()
     size = max(_LEAST_WINDOW, _WINDOW_BATCHES * model.manifest.batching.max_batch_size)
     for start in range(0, len(asks), size):
         try:
-            await _predict_window(model, asks[start : start + size], deadline, prediction)
+            await _predict_window(model, asks[start : start + size], terms, prediction)
         except _InstanceFailed as failed:
             if len(asks) == 1:
                 raise failed.error from None
@@ -96,43 +97,57 @@ async def _predict_windows(
 
 
 async def _predict_window(
-    model: ServedModel, asks: Sequence[Ask], deadline: float | None, prediction: Prediction
+    model: ServedModel, asks: Sequence[Ask], terms: Terms, prediction: Prediction
 ) -> None:
     task, clock, phases = model.task, asyncio.get_running_loop().time, prediction.phases
+    terms.check(clock())
     if isinstance(task, GenerationTask):
         began = clock()
-        answers = await _each(_generate(model, task, ask, deadline) for ask in asks)
+        answers = await _each(_generate(model, task, ask, terms.deadline) for ask in asks)
         prediction.answers.extend(answers)
         phases.infer_s += clock() - began
         return
     if not isinstance(task, BatchTask) or model.batcher is None:
         raise NotReady(f"model {model.key} takes no instances at the moment")
     began = clock()
-    items = await _each(_preprocess(task, ask) for ask in asks)
+    items = await _each(_preprocess(task, ask, terms) for ask in asks)
     preprocessed = clock()
-    rows = await _run(model.batcher, items, deadline, phases)
+    rows = await _run(model.batcher, items, terms, phases)
     ran = clock()
+    terms.check(ran)
     prediction.answers.extend(await _postprocess(task, rows, asks))
     phases.preprocess_s += preprocessed - began
     phases.postprocess_s += clock() - ran
 
 
-async def _preprocess(task: BatchTask, ask: Ask) -> Item:
+async def _preprocess(task: BatchTask, ask: Ask, terms: Terms) -> Item:
     """Decoding a picture or tokenizing a long text would stall every other connection: off the loop."""
     if task.is_heavy(ask.instance):
-        return await offload(task.preprocess, ask.instance, ask.options)
+
+        def work() -> Item:
+            terms.check(time.monotonic())  # it may have waited long for its thread
+            return task.preprocess(ask.instance, ask.options)
+
+        return await offload(work)
     return task.preprocess(ask.instance, ask.options)
 
 
 async def _run(
-    batcher: "Batcher", items: Sequence[Item], deadline: float | None, phases: Phases
+    batcher: "Batcher", items: Sequence[Item], terms: Terms, phases: Phases
 ) -> list[Row]:
     """Batch and run. What is still waiting when one item fails, or the caller leaves, is withdrawn."""
     tickets = []
     try:
         for index, item in enumerate(items):
             try:
-                tickets.append(batcher.enqueue_item(item, deadline=deadline))
+                ticket = batcher.enqueue_item(
+                    item,
+                    deadline=terms.deadline,
+                    is_own_deadline=terms.is_own_deadline,
+                    priority=terms.priority,
+                    caller=terms.caller,
+                )
+                tickets.append(ticket)
             except _ABOUT_AN_INSTANCE as error:
                 raise _InstanceFailed(index, error) from error
         rows = await _each(ticket.future for ticket in tickets)

@@ -6,7 +6,7 @@ no lease: between finding the model and queueing the item it does not let go of 
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.quota import CallerQuota
+from service.quota import CallerQuota, Place
 from service.registry import ModelRegistry, ServedModel
 
 _KEY = "slipway.leases"
@@ -37,6 +37,12 @@ def enter_quota(scope: Scope) -> None:
     quota: CallerQuota | None = scope.get(_QUOTA)
     if quota is not None and _PLACE not in scope:
         scope[_PLACE] = quota.enter(dict(scope["headers"]))
+
+
+def caller_of(scope: Scope) -> bytes | None:
+    """Whose request it is; None where callers are not told apart."""
+    place: Place | None = scope.get(_PLACE)
+    return None if place is None else place.caller
 
 
 class Leases:

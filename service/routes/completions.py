@@ -20,7 +20,7 @@ from service.protocol.openai import (
     parse,
 )
 from service.responses import Json
-from service.routes.context import deadline, request_id, served, server_timing
+from service.routes.context import request_id, served, server_timing, terms
 from service.tasks.base import Answer
 from service.tasks.text_generation import Prompt, TextGeneration, TextGenerationOptions
 
@@ -45,7 +45,7 @@ async def create_completion(request: Request) -> Response:
     prompts = _prompts(asked)
     options = _options(asked, task)
     asks = [Ask(prompt, _nth(options, index)) for prompt in prompts for index in range(count)]
-    work = predict(model, asks, deadline=deadline(request))
+    work = predict(model, asks, terms(request))
     prediction = await while_connected(request, work)
     echoes = [_text(prompt, task) if asked.echo else "" for prompt in prompts]
     body = {

@@ -10,12 +10,14 @@ from starlette.requests import Request
 
 from models.naming import is_version
 from service.errors import DeadlineExceeded, UnknownModel
-from service.lifecycle.leases import acquire
+from service.intake import Intake
+from service.lifecycle.leases import acquire, caller_of
 from service.lifecycle.tasks import open_task_of
 from service.pipeline import Phases
 from service.registry import ModelRegistry, ServedModel
 from service.tasks.base import ServiceTask
-from service.timeouts import Timeouts, header_timeout_s
+from service.terms import Terms
+from service.timeouts import HEADER, Timeouts, header_timeout_s
 
 
 def request_id(request: Request) -> str:
@@ -59,6 +61,19 @@ def deadline(request: Request) -> float:
     if at <= time.monotonic():
         raise DeadlineExceeded("the request's time was over before its work began")
     return at
+
+
+def terms(request: Request, intake: Intake | None = None) -> Terms:
+    """What the request may take, by its headers and its body. Raises as `deadline`."""
+    at = deadline(request)
+    is_own = HEADER in dict(request.scope["headers"])
+    timeout_s = None if intake is None else intake.timeout_s
+    if timeout_s is not None:  # the lesser of both
+        timeouts: Timeouts = request.app.state.settings.timeouts
+        own = arrived(request) + timeouts.seconds(timeout_s)
+        at, is_own = min(own, at) if is_own else own, True
+    priority = 0 if intake is None else intake.priority
+    return Terms(at, is_own, priority, caller_of(request.scope))
 
 
 def server_timing(request: Request, phases: Phases) -> str:

@@ -19,7 +19,7 @@ from service.protocol.openai import (
     parse,
 )
 from service.responses import Json
-from service.routes.context import deadline, served, server_timing
+from service.routes.context import served, server_timing, terms
 from service.tasks.image_generation import ImageGeneration
 
 router = APIRouter(tags=["openai"], route_class=OpenAIRoute)
@@ -43,7 +43,7 @@ async def create_images(request: Request) -> Response:
     asks = [
         Ask(asked.prompt, options.model_copy(update={"index": index})) for index in range(count)
     ]
-    work = predict(model, asks, deadline=deadline(request))
+    work = predict(model, asks, terms(request))
     prediction = await while_connected(request, work)
     body = {
         "created": int(time.time()),

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service.connection import while_connected
 from service.inference import InferEndpoint
+from service.lifecycle.leases import caller_of
 from service.protocol import v2_openapi
 from service.routes.context import acquired, arrived
 from service.settings import Settings
@@ -43,7 +44,8 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     model = await acquired(request, name, version)
     endpoint = InferEndpoint(model, settings.timeouts, settings.compress_above_bytes)
     headers = _joined(request.scope["headers"])
-    work = endpoint.answer(headers, await request.body(), arrived(request))
+    caller = caller_of(request.scope)
+    work = endpoint.answer(headers, await request.body(), arrived(request), caller)
     answer, queue_s, infer_s = await while_connected(request, work)
     request.scope["slipway.times"] = queue_s, infer_s
     response = Response(answer.body)

@@ -15,7 +15,7 @@ from service.intake import Intake, read_typed
 from service.pipeline import Ask, predict
 from service.registry import ServedModel
 from service.responses import Json
-from service.routes.context import deadline, request_id, served, server_timing
+from service.routes.context import request_id, served, server_timing, terms
 from service.tasks.base import ServiceTask
 
 router = APIRouter(tags=["predict"])
@@ -44,7 +44,7 @@ async def _answer(
 ) -> Response:
     options = task.parse_options(intake.options)
     asks = [Ask(instance, options) for instance in intake.instances]
-    work = predict(model, asks, deadline=deadline(request))
+    work = predict(model, asks, terms(request, intake))
     prediction = await while_connected(request, work)
     body = {
         "model_name": model.key.name,

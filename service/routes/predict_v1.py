@@ -10,7 +10,7 @@ from service.intake import Intake, content_type, from_instances, read_document
 from service.pipeline import Ask, predict
 from service.protocol import v1
 from service.responses import Json
-from service.routes.context import deadline, request_id, served, server_timing
+from service.routes.context import request_id, served, server_timing, terms
 from service.tasks.base import ServiceTask
 
 router = APIRouter(tags=["predict"])
@@ -54,7 +54,7 @@ async def _predict(request: Request, name: str, version: str | None) -> Response
     intake = await read_document(request, read, task)
     options = task.parse_options(intake.options)
     asks = [Ask(instance, options) for instance in intake.instances]
-    work = predict(model, asks, deadline=deadline(request))
+    work = predict(model, asks, terms(request, intake))
     prediction = await while_connected(request, work)
     body: dict[str, object] = {
         "model_name": model.key.name,

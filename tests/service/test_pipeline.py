@@ -15,6 +15,7 @@ from service.pipeline import MAX_INSTANCES, Ask, Prediction, predict
 from service.registry import ServedModel
 from service.tasks import open_task
 from service.tasks.base import TaskOptions
+from service.terms import Terms
 from service.workers.base import Arrays, RunResult
 from tests.service.bundles import tensor_bundle
 from tests.service.fakes import FakePool
@@ -182,7 +183,7 @@ def test_the_deadline_holds_in_the_queue(bundle: Bundle) -> None:
         await until(lambda: bool(gate.seen))
         soon = asyncio.get_running_loop().time() + 0.02
         with pytest.raises(DeadlineExceeded):
-            await predict(model, asks(2), deadline=soon)
+            await predict(model, asks(2), Terms(soon))
         gate.opened.set()
         await running
 

@@ -37,6 +37,7 @@ class Server:
     port: int
     process: psutil.Process
     ready_s: float
+    errors: IO[bytes]
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -47,6 +48,10 @@ class Server:
     def resident_bytes(self) -> int:
         """Of the process that was started alone."""
         return int(self.process.memory_info().rss)
+
+    def log_lines(self) -> list[str]:
+        """What it has written to stderr so far."""
+        return _text(self.errors).splitlines()
 
     def _others(self) -> list[psutil.Process]:
         return self.process.children(recursive=True)
@@ -82,7 +87,7 @@ def started(
                 if process.poll() is not None or time.perf_counter() - began > limit_s:
                     raise MeasurementFailed(f"the server did not start: {_last_words(errors)}")
                 time.sleep(_LOOK_S)
-            yield Server(port, psutil.Process(process.pid), time.perf_counter() - began)
+            yield Server(port, psutil.Process(process.pid), time.perf_counter() - began, errors)
         finally:
             _end(process)
 
@@ -163,9 +168,14 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def _last_words(errors: IO[bytes]) -> str:
-    errors.seek(0)
-    lines = errors.read().decode(errors="replace").strip().splitlines()
+    lines = _text(errors).strip().splitlines()
     return lines[-1][:300] if lines else "it said nothing"
+
+
+def _text(errors: IO[bytes]) -> str:
+    """Read without moving the place at which the child, which shares it, goes on writing."""
+    size = os.fstat(errors.fileno()).st_size
+    return os.pread(errors.fileno(), size, 0).decode(errors="replace")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -40,7 +40,7 @@ class Report:
     def write(self, folder: Path) -> None:
         """`report.json` and `report.md`."""
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._plain(), indent=1, ensure_ascii=False, default=str)
+        text = json.dumps(_finite(self._plain()), indent=1, ensure_ascii=False, allow_nan=False)
         (folder / "report.json").write_text(text + "\n")
         (folder / "report.md").write_text(self.markdown())
 
@@ -106,6 +106,15 @@ class Report:
             "stopped": self.stopped,
             "chapters": chapters,
         }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for a percentile of nothing but null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _plain_row(row: Row) -> dict[str, Any]:

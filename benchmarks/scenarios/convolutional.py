@@ -4,6 +4,7 @@ On CPUs such networks gain nothing from batches. What counts: one single-thread 
 load, and all threads for a request that is alone. Neither is told to the server.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -28,6 +29,7 @@ _BATCHES = (1, 2, 4, 8)
 _LONGER = 1.5  # times the seconds of small models: these answer tens of requests a second
 _TRIAL_SHARE = 0.25  # of the seconds, for finding the best bare way
 _WARM_SHARE = 0.3
+_SETTLE_S = 4.0  # the server makes its thread plan when nothing runs, as it finds it in real life
 
 Result = BareResult | ClosedLoopResult
 
@@ -63,6 +65,7 @@ def _compare(
         bare = stack.enter_context(bare_loop(model, [inputs], bench.folder))
         server = stack.enter_context(slipway(bench.options.checkout, repository))
         check(server.port, path, message, session_answer(model, inputs))
+        time.sleep(min(_SETTLE_S, 2 * bench.options.seconds))
         best = _best(bench, bare, name, (everyone, per_core))
         connections = (8,) if depth == 50 else (8, 1, 16)
         wanted = (best, per_core) if depth == 50 else (best, per_core, everyone)
@@ -79,6 +82,7 @@ def _compare(
                 },
             }
         )
+        bench.facts[f"{name}, thread plan in the server's log"] = _thread_plan(server)
     bench.keep(rounds.samples)
     _judge(rows, rounds, depth, {1: everyone, 16: per_core})
 
@@ -91,6 +95,15 @@ def _best(bench: Bench, bare: BareLoop, name: str, shapes: Sequence[Plan]) -> Pl
     best = bare.best(plans, bench.options.seconds * _TRIAL_SHARE)
     bench.facts[f"{name}, best bare way"] = str(best)
     return best
+
+
+def _thread_plan(server: Server) -> str:
+    found = [line for line in server.log_lines() if ": threads: " in line]
+    return (
+        found[-1].partition(": threads: ")[2]
+        if found
+        else "it had found no calm moment to make one"
+    )
 
 
 def _ask(server: Server, request: bytes, connections: int, seconds: float) -> ClosedLoopResult:

@@ -11,6 +11,7 @@ from benchmarks.harness.processes import free_port, get, started
 
 SERVER = """
 import http.server, subprocess, sys
+print("coming up", file=sys.stderr, flush=True)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -30,6 +31,7 @@ def test_a_server_and_what_it_started_are_ended(tmp_path: Path) -> None:
     with started(command, port=port, ready_path="/", cwd=tmp_path) as server:
         assert get(port, "/") == (200, b"ok")
         assert server.ready_s > 0
+        assert server.log_lines() == server.log_lines() == ["coming up"]
         assert server.cpu().main_s >= 0
         assert server.resident_bytes() > 1_000_000
         family = [server.process, *server.process.children(recursive=True)]

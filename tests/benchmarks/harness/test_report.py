@@ -68,6 +68,13 @@ def test_the_file_holds_every_sample(tmp_path: Path) -> None:
     assert found["machine"]["commit"] == "abc123"
 
 
+def test_a_percentile_of_nothing_is_null(tmp_path: Path) -> None:
+    chapter = replace(REPORT.chapters[0], raw={"3×": [{"p99_ms": float("nan"), "other": {504: 1}}]})
+    replace(REPORT, chapters=[chapter]).write(tmp_path)
+    found = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
+    assert found["chapters"][0]["samples"] == {"3×": [{"p99_ms": None, "other": {"504": 1}}]}
+
+
 def test_pictures_are_drawn_of_what_there_is(tmp_path: Path) -> None:
     assert [path.name for path in draw(REPORT, tmp_path)] == ["throughput.png"]
     assert (tmp_path / "throughput.png").read_bytes().startswith(b"\x89PNG")

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from models.errors import SlipwayError
 from service.app_info import version
 from service.errors import BadRequest, MethodNotAllowed, NotFound
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.registry import ModelRegistry
 from service.responses import Internal, error_response
 from service.routes import routers

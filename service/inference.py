@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from models.errors import SlipwayError
 from service import encodings
+from service.batching.ticket import Ticket
 from service.errors import BadRequest, NotReady, UnsupportedMedia
 from service.offload import offload
 from service.protocol.v2 import InferRequest, V2Codec
 from service.registry import ServedModel
-from service.ticket import Ticket
 from service.timeouts import Timeouts, header_timeout_s
 
 # curl names a form when it is given nothing else, tritonclient names nothing; what counts is the body.

@@ -24,7 +24,7 @@ from service.tasks.base import Answer, BatchTask, GenerationTask, Item, Row, Tas
 from service.terms import Terms
 
 if TYPE_CHECKING:
-    from service.batcher import Batcher
+    from service.batching.batcher import Batcher
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from service.errors import NotReady, UnknownModel
 from service.workers.base import LoadReport, ModelKey, WorkerPool
 
 if TYPE_CHECKING:
-    from service.batcher import Batcher
-    from service.metrics import ModelMeters
+    from service.batching.batcher import Batcher
+    from service.observability.metrics import ModelMeters
     from service.tasks.base import ServiceTask
 
 State = Literal["loading", "ready", "idle", "retired"]

@@ -20,12 +20,12 @@ from service.frontends.base import Alone, FrontEnds
 from service.lifecycle.admin import check_settings
 from service.lifecycle.lifecycle import Lifecycle, drain
 from service.memory import use_one_arena
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
+from service.observability.vitals import build_labels, vital_signs
 from service.registry import ModelRegistry
 from service.runtimes.base import SessionOptions
 from service.settings import Settings
 from service.threads import plan, usable_cores
-from service.vitals import build_labels, vital_signs
 from service.workers.base import WorkerPool
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.access_log import standard_output
 from service.app import create_app
 from service.app_info import version
 from service.edge.bodies import BodyGuard
@@ -18,13 +17,14 @@ from service.edge.lane import Lane
 from service.edge.protocol import Edge, EdgeProtocol, Limits
 from service.edge.sweeper import Sweeper
 from service.lifecycle.leases import Leases
-from service.metrics import Metrics
-from service.observe import Observed, Observer
+from service.observability.access_log import standard_output
+from service.observability.metrics import Metrics
+from service.observability.observe import Observed, Observer
+from service.observability.spans import open_export
 from service.quota import CallerQuota
 from service.registry import ModelRegistry
 from service.settings import Settings
 from service.signals import GracefulServer
-from service.spans import open_export
 
 Wrap = Callable[[ASGIApp], ASGIApp]
 

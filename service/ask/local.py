@@ -7,8 +7,8 @@ from collections.abc import Callable
 from models.bundle import Bundle
 from service.ask.question import Question
 from service.ask.reply import Reply
-from service.batcher import batcher_over, limits_of
-from service.metrics import ModelMeters
+from service.batching.batcher import batcher_over, limits_of
+from service.observability.metrics import ModelMeters
 from service.pipeline import Ask, predict
 from service.registry import ServedModel
 from service.runtimes.base import SessionOptions

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from uvicorn.server import ServerState
 
 from models.errors import SlipwayError
+from service.batching.ticket import Ticket
 from service.edge.head import Head
 from service.edge.lane import ENDPOINT, Lane, Plan
 from service.edge.refusals import refusal
 from service.errors import Cancelled
 from service.inference import Answer, compressed
+from service.observability.trace_context import Trace
 from service.protocol.v2 import InferRequest
 from service.quota import Place
 from service.responses import Internal
-from service.ticket import Ticket
-from service.trace_context import Trace
 
 _log = logging.getLogger("slipway.lane")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from models.errors import SlipwayError
 from service.edge.head import Head
 from service.inference import Asked, InferEndpoint, read_headers
-from service.observe import Observer
+from service.observability.observe import Observer
 from service.quota import CallerQuota
 from service.registry import ModelRegistry, ServedModel
 from service.timeouts import Timeouts

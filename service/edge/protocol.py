@@ -27,7 +27,7 @@ from service.edge.lane import Lane
 from service.edge.refusals import refusal
 from service.edge.sweeper import Sweeper
 from service.errors import BadHttp, RequestTimeout, ShuttingDown
-from service.observe import Observer
+from service.observability.observe import Observer
 from service.settings import Settings
 
 NEW: Final = 0  # connected, nothing came yet

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from models.bundle import Bundle, open_bundle
 from models.errors import SlipwayError
-from service.batch_limits import limits_of
-from service.batcher import batcher_over
+from service.batching.batcher import batcher_over
+from service.batching.limits import limits_of
 from service.frontends.remote_pool import RemotePool
 from service.frontends.snapshot import ModelState, Snapshot
 from service.lifecycle.loading import with_overrides
-from service.meters import SessionInfo
-from service.metrics import Metrics
+from service.observability.meters import SessionInfo
+from service.observability.metrics import Metrics
 from service.registry import ModelRegistry, ServedModel
 from service.settings import Settings
 from service.workers.base import ModelKey

@@ -19,7 +19,7 @@ from service.errors import WorkerLost
 from service.frontends.balance import Counts
 from service.frontends.control import Control, Message, PeerGone
 from service.frontends.settings import to_members
-from service.meters import Dump
+from service.observability.meters import Dump
 from service.settings import Settings
 from service.workers.child import Child
 

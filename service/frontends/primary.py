@@ -22,8 +22,8 @@ from service.frontends.forward import Forwarded, answer_forwarded
 from service.frontends.peer import Peer
 from service.frontends.shared_pool import SharedPool
 from service.frontends.snapshot import Snapshot, take
-from service.meters import Dump
-from service.metrics import Metrics, merged
+from service.observability.meters import Dump
+from service.observability.metrics import Metrics, merged
 from service.registry import ModelRegistry
 from service.settings import Settings
 from service.workers.base import ModelKey

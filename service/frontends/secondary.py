@@ -17,12 +17,12 @@ from service.frontends.mirror import Mirror
 from service.frontends.remote_pool import RemotePool
 from service.frontends.snapshot import Snapshot
 from service.lifecycle.lifecycle import drain
-from service.meters import Dump
-from service.metrics import Metrics
+from service.observability.meters import Dump
+from service.observability.metrics import Metrics
+from service.observability.vitals import build_labels, vital_signs
 from service.registry import ModelRegistry
 from service.settings import Settings
 from service.stack import build_server
-from service.vitals import build_labels, vital_signs
 from service.workers.base import ModelKey
 
 _log = logging.getLogger("slipway.frontends")

@@ -20,7 +20,7 @@ from service.lifecycle.retirement import Retirement
 from service.lifecycle.turns import Turns
 from service.lifecycle.version_policy import VersionPolicy
 from service.lifecycle.waking import Waking, retrieved
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.registry import ModelRegistry, ServedModel
 from service.settings import Settings
 from service.workers.base import ModelKey, WorkerPool

@@ -13,11 +13,11 @@ from typing import cast
 from models.bundle import Bundle, open_bundle
 from models.errors import BundleError
 from models.manifest import Batching
-from service.batcher import batcher_over, limits_of
+from service.batching.batcher import batcher_over, limits_of
 from service.lifecycle.bare import is_bare, open_bare
 from service.lifecycle.tasks import open_task_of
-from service.meters import SessionInfo
-from service.metrics import Metrics
+from service.observability.meters import SessionInfo
+from service.observability.metrics import Metrics
 from service.registry import ServedModel
 from service.settings import Settings
 from service.workers.base import LoadReport, ModelKey, WorkerPool

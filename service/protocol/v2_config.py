@@ -7,7 +7,7 @@ field for stands in `parameters`, whose values are strings.
 from models.blocks import ClassificationPostprocessing
 from models.datatypes import DataType
 from models.manifest import MODEL_FILE, Manifest, TensorSpec
-from service.batch_limits import BatchLimits
+from service.batching.limits import BatchLimits
 from service.lifecycle.version_policy import VersionPolicy
 from service.protocol.shapes import as_sizes, rest
 

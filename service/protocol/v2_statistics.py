@@ -5,7 +5,7 @@ phases count each request of a batch in `inference_stats`, each run once in `bat
 of caches, of memory, or of single responses, so those are zero or empty.
 """
 
-from service.meters import BatchTimes, ModelMeters
+from service.observability.meters import BatchTimes, ModelMeters
 
 _PHASES = ("queue", "compute_input", "compute_infer", "compute_output")
 

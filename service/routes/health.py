@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.exposition import CONTENT_TYPE, text
-from service.metrics import Metrics
+from service.observability.exposition import CONTENT_TYPE, text
+from service.observability.metrics import Metrics
 from service.registry import ModelRegistry
 from service.responses import Json
 

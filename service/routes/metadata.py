@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 
 from models.naming import is_version
 from service.app_info import version
-from service.batch_limits import BatchLimits, limits_of
+from service.batching.limits import BatchLimits, limits_of
 from service.errors import UnknownModel
 from service.lifecycle.loading import with_overrides
 from service.protocol.v2_config import model_config, version_policy

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.protocol.v2_statistics import model_statistics
 from service.registry import ModelRegistry
 from service.responses import Json

@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 
 from models.bundle import Bundle
 from service.app import create_app
-from service.batcher import Batcher, limits_of
+from service.batching.batcher import Batcher, limits_of
 from service.generation.request import GenerationEvent, GenerationRequest
-from service.metrics import Metrics, ModelMeters
-from service.observe import Observed, Observer
+from service.observability.metrics import Metrics, ModelMeters
+from service.observability.observe import Observed, Observer
 from service.registry import ModelRegistry, ServedModel
 from service.settings import Settings
 from service.tasks import open_task

@@ -18,7 +18,7 @@ from service.errors import (
     WorkerLost,
 )
 from service.generation.request import GenerationEvent, GenerationRequest, SamplingParams
-from service.metrics import ModelMeters
+from service.observability.metrics import ModelMeters
 from service.registry import ServedModel
 from service.tasks import open_task
 from service.tasks.detokenizer import Detokenizer

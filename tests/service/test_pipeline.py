@@ -8,9 +8,9 @@ import pytest
 
 from models.bundle import Bundle
 from models.errors import SlipwayError
-from service.batcher import Batcher, limits_of
+from service.batching.batcher import Batcher, limits_of
 from service.errors import BadRequest, DeadlineExceeded, InferenceFailed, InputRefused, QueueFull
-from service.metrics import ModelMeters
+from service.observability.metrics import ModelMeters
 from service.pipeline import MAX_INSTANCES, Ask, Prediction, predict
 from service.registry import ServedModel
 from service.tasks import open_task

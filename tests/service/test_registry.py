@@ -6,7 +6,7 @@ import pytest
 
 from models.bundle import Bundle
 from service.errors import NotReady, UnknownModel
-from service.metrics import ModelMeters
+from service.observability.metrics import ModelMeters
 from service.registry import ModelRegistry, ServedModel
 from service.workers.base import ModelKey
 from tests.service.manifests import vector

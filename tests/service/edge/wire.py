@@ -13,9 +13,9 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from models.bundle import Bundle
-from service.batcher import Batcher, BatchLimits
+from service.batching.batcher import Batcher, BatchLimits
 from service.edge.protocol import EdgeProtocol
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.registry import ModelRegistry, ServedModel
 from service.settings import load_settings
 from service.stack import build

@@ -17,7 +17,7 @@ from service.frontends.mirror import Mirror
 from service.frontends.remote_pool import RemotePool
 from service.frontends.shared_pool import SharedPool
 from service.frontends.snapshot import Snapshot, take
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.registry import ModelRegistry, ServedModel
 from service.runtimes.base import SessionOptions
 from service.settings import Settings

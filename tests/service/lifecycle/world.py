@@ -11,7 +11,7 @@ from models.bundle import Bundle
 from models.errors import BundleError, ExamFailed, SlipwayError
 from models.manifest import Gate
 from service.lifecycle.lifecycle import Lifecycle
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.registry import ModelRegistry
 from service.settings import Settings
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult

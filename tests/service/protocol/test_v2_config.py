@@ -3,7 +3,7 @@
 from models.blocks import ClassificationPostprocessing
 from models.datatypes import TYPES, DataType
 from models.manifest import Batching, QueuePolicy, TensorSpec
-from service.batch_limits import limits_of
+from service.batching.limits import limits_of
 from service.lifecycle.version_policy import VersionPolicy
 from service.protocol.v2_config import model_config, version_policy
 from tests.service.manifests import manifest_of

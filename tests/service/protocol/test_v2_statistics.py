@@ -1,6 +1,6 @@
 """Statistics are the meters' own counts in Triton's units."""
 
-from service.meters import ModelMeters
+from service.observability.meters import ModelMeters
 from service.protocol.v2_statistics import model_statistics
 
 

@@ -1,0 +1,339 @@
+"""Every metric: its name, its meaning, its labels, and where its samples come from.
+
+`exposition` writes them; `docs/observability.md` is tested against this list.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from service.observability.meters import Dump, Histogram, ModelMeters
+from service.observability.metrics import Metrics
+
+Kind = Literal["counter", "gauge", "histogram"]
+Labels = tuple[tuple[str, str], ...]
+Sample = tuple[Labels, float]
+
+
+class Family(NamedTuple):
+    """`name` without prefix, but with a counter's `_total`."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...]
+    samples: Callable[[Metrics], Iterable[Sample]]
+
+
+class HistogramFamily(NamedTuple):
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    cells: Callable[[Metrics], Iterable[tuple[Labels, Histogram]]]
+    kind: Kind = "histogram"
+
+
+def _of(meters: ModelMeters, *more: tuple[str, str]) -> Labels:
+    name, version = meters.labels
+    return ("model", name), ("version", version), *more
+
+
+def _per_model(value: Callable[[ModelMeters], float]) -> Callable[[Metrics], Iterator[Sample]]:
+    def samples(metrics: Metrics) -> Iterator[Sample]:
+        for meters in metrics.models():
+            yield _of(meters), float(value(meters))
+
+    return samples
+
+
+def _by_reason(attribute: str, others: str = "") -> Callable[[Metrics], Iterator[Sample]]:
+    def samples(metrics: Metrics) -> Iterator[Sample]:
+        for meters in metrics.models():
+            for reason, count in getattr(meters, attribute).items():
+                yield _of(meters, ("reason", reason)), count
+        if others:
+            for reason, count in getattr(metrics, others).items():
+                yield (("model", ""), ("version", ""), ("reason", reason)), count
+
+    return samples
+
+
+def _requests(metrics: Metrics) -> Iterator[Sample]:
+    for meters in metrics.models():
+        for (endpoint, code), count in meters.requests.items():
+            yield _of(meters, ("endpoint", endpoint), ("code", str(code))), count
+    for (endpoint, code), count in metrics.other_requests.items():
+        where = (("endpoint", endpoint), ("code", str(code)))
+        yield (("model", ""), ("version", ""), *where), count
+
+
+def _sessions(metrics: Metrics) -> Iterator[Sample]:
+    for meters in metrics.models():
+        if (session := meters.session) is not None:
+            yield (
+                _of(
+                    meters,
+                    ("requested_provider", session.requested_provider),
+                    ("active_provider", session.active_provider),
+                    ("threads", str(session.threads)),
+                ),
+                1,
+            )
+
+
+def _counted(attribute: str, label: str) -> Callable[[Metrics], Iterator[Sample]]:
+    def samples(metrics: Metrics) -> Iterator[Sample]:
+        for value, count in getattr(metrics, attribute).items():
+            yield ((label, value),), count
+
+    return samples
+
+
+def _per_frontend(key: str) -> Callable[[Metrics], Iterator[Sample]]:
+    def samples(metrics: Metrics) -> Iterator[Sample]:
+        for frontend in _frontends(metrics):
+            yield (("frontend", frontend["name"]),), float(frontend[key])
+
+    return samples
+
+
+def _frontends(metrics: Metrics) -> list[Dump]:
+    return metrics.frontends or [metrics.gauges()]
+
+
+def _loop_lag(metrics: Metrics) -> Iterator[tuple[Labels, Histogram]]:
+    for frontend in _frontends(metrics):
+        cell = Histogram()
+        cell.add(frontend["loop_lag"])
+        yield (("frontend", frontend["name"]),), cell
+
+
+def _per_process(attribute: str) -> Callable[[Metrics], Iterator[Sample]]:
+    def samples(metrics: Metrics) -> Iterator[Sample]:
+        for name, info in metrics.processes():
+            yield (("process", name),), getattr(info, attribute)
+
+    return samples
+
+
+def _model_histogram(
+    name: str, help: str, is_shown: Callable[[ModelMeters], bool] = lambda _: True
+) -> HistogramFamily:
+    def cells(metrics: Metrics) -> Iterator[tuple[Labels, Histogram]]:
+        for meters in metrics.models():
+            if is_shown(meters):
+                yield _of(meters), meters.histograms()[name]
+
+    return HistogramFamily(name, help, _MODEL, cells)
+
+
+def _writes_text(meters: ModelMeters) -> bool:
+    return meters.prompt_tokens > 0
+
+
+_MODEL = ("model", "version")
+_REASON = (*_MODEL, "reason")
+
+FAMILIES: tuple[Family | HistogramFamily, ...] = (
+    Family(
+        "requests_total",
+        "counter",
+        "Answers, by route and HTTP status; without a model where none was reached.",
+        (*_MODEL, "endpoint", "code"),
+        _requests,
+    ),
+    Family(
+        "requests_failed_total",
+        "counter",
+        "Requests without a good answer, by the reason that the answer's code names.",
+        _REASON,
+        _by_reason("failures", "other_failures"),
+    ),
+    Family(
+        "requests_rejected_total",
+        "counter",
+        "Requests refused with 503 or 429, by reason; also counted as failed.",
+        _REASON,
+        _by_reason("rejected"),
+    ),
+    Family(
+        "items_dropped_total",
+        "counter",
+        "Items dropped before their run: the caller had left (cancelled) or the time was over (deadline).",
+        _REASON,
+        _by_reason("dropped"),
+    ),
+    Family(
+        "inferences_total",
+        "counter",
+        "Items that have run.",
+        _MODEL,
+        _per_model(lambda meters: meters.inference_count),
+    ),
+    Family(
+        "executions_total",
+        "counter",
+        "Runs, each of one batch.",
+        _MODEL,
+        _per_model(lambda meters: meters.execution_count),
+    ),
+    _model_histogram("request_seconds", "From a request's arrival to its answer."),
+    _model_histogram("queue_seconds", "Time that a request waited for its run."),
+    _model_histogram(
+        "compute_input_seconds", "Stacking a batch and carrying it to the worker and back."
+    ),
+    _model_histogram("compute_infer_seconds", "The graph's own time, counted once per request."),
+    _model_histogram("compute_output_seconds", "Taking a batch's outputs apart."),
+    _model_histogram("batch_size", "Items in one run."),
+    _model_histogram(
+        "time_to_first_token_seconds", "From arrival to the first token.", _writes_text
+    ),
+    _model_histogram("inter_token_latency_seconds", "Between two tokens.", _writes_text),
+    Family(
+        "prompt_tokens_total",
+        "counter",
+        "Tokens read.",
+        _MODEL,
+        _per_model(lambda meters: meters.prompt_tokens),
+    ),
+    Family(
+        "generated_tokens_total",
+        "counter",
+        "Tokens written.",
+        _MODEL,
+        _per_model(lambda meters: meters.generated_tokens),
+    ),
+    Family(
+        "pending_requests",
+        "gauge",
+        "Items that wait for a run.",
+        _MODEL,
+        _per_model(lambda meters: meters.pending()),
+    ),
+    Family(
+        "in_flight_requests",
+        "gauge",
+        "Requests being answered.",
+        _MODEL,
+        _per_model(lambda meters: meters.in_flight),
+    ),
+    Family(
+        "model_ready",
+        "gauge",
+        "1 when the version can answer.",
+        _MODEL,
+        _per_model(lambda meters: meters.is_ready()),
+    ),
+    Family(
+        "model_load_seconds",
+        "gauge",
+        "Opening the version and replaying its golden exam, the last time.",
+        _MODEL,
+        _per_model(lambda meters: meters.load_s),
+    ),
+    Family(
+        "model_load_failures_total",
+        "counter",
+        "Loads that failed, by reason; what was served before still is.",
+        _REASON,
+        _by_reason("load_failures"),
+    ),
+    Family(
+        "repository_poll_errors_total",
+        "counter",
+        "Looks at the repository, or at one model's folder, that failed; what was served stays.",
+        (),
+        lambda metrics: (((), float(metrics.repository_poll_errors)),),
+    ),
+    Family(
+        "session_info",
+        "gauge",
+        "Always 1. The provider that was asked for, the one that computes, and its threads.",
+        (*_MODEL, "requested_provider", "active_provider", "threads"),
+        _sessions,
+    ),
+    Family(
+        "worker_restarts_total",
+        "counter",
+        "Worker processes replaced: lost (they died) or hung (they were killed).",
+        ("reason",),
+        _counted("worker_restarts", "reason"),
+    ),
+    Family(
+        "frontend_restarts_total",
+        "counter",
+        "Front-end processes replaced: lost (they died) or hung (they were killed).",
+        ("reason",),
+        _counted("frontend_restarts", "reason"),
+    ),
+    Family(
+        "records_dropped_total",
+        "counter",
+        "Finished requests that the access log or the span export could not take.",
+        ("sink",),
+        lambda metrics: (
+            ((("sink", sink),), count) for sink, count in metrics.records_dropped().items()
+        ),
+    ),
+    HistogramFamily(
+        "event_loop_lag_seconds",
+        "How much later than asked the event loop's heartbeat came, ten times a second.",
+        ("frontend",),
+        _loop_lag,
+    ),
+    Family(
+        "event_loop_lag_max_seconds",
+        "gauge",
+        "The largest lag of the last minute.",
+        ("frontend",),
+        _per_frontend("loop_lag_max_s"),
+    ),
+    Family(
+        "open_connections",
+        "gauge",
+        "Open HTTP connections.",
+        ("frontend",),
+        _per_frontend("connections"),
+    ),
+    Family(
+        "server_ready",
+        "gauge",
+        "1 when /v2/health/ready says so.",
+        (),
+        lambda metrics: (((), float(metrics.is_server_ready())),),
+    ),
+    Family(
+        "process_cpu_seconds_total",
+        "counter",
+        "Processor time of a front end or worker, user and system.",
+        ("process",),
+        _per_process("cpu_s"),
+    ),
+    Family(
+        "process_resident_memory_bytes",
+        "gauge",
+        "Memory that a front end or worker occupies.",
+        ("process",),
+        _per_process("rss_bytes"),
+    ),
+    Family(
+        "process_open_fds",
+        "gauge",
+        "Open file descriptors of a front end or worker.",
+        ("process",),
+        _per_process("open_fds"),
+    ),
+    Family(
+        "process_start_time_seconds",
+        "gauge",
+        "When a front end or worker started, in seconds since 1970.",
+        ("process",),
+        _per_process("started_s"),
+    ),
+    Family(
+        "build_info",
+        "gauge",
+        "Always 1. Versions of the server, Python and the runtime.",
+        ("version", "python", "onnxruntime"),
+        lambda metrics: ((tuple(metrics.build.items()), 1),),
+    ),
+)

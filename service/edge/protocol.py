@@ -150,7 +150,8 @@ class EdgeProtocol(HttpToolsProtocol):
             if head is not None and head.body_bytes == len(data) - end:
                 # The usual request of a usual client: known head, whole body, all in one piece.
                 self._phase = LANE
-                if self._exchange.begin(head, data[end:], self._clock()):
+                began = self._sweeper.arrival(self._clock())
+                if self._exchange.begin(head, data[end:], began):
                     return
                 self._phase = phase
             self._start_head(data)
@@ -197,7 +198,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def _start_body(self, head: Head, rest: bytes) -> None:
         self._head, self._phase = head, BODY
-        self._began = self._clock()
+        self._began = self._sweeper.arrival(self._clock())
         self._since = self._body_since = self._sweeper.now
         most = self._limits.max_body_bytes
         if head.body_bytes is None:
@@ -248,8 +249,10 @@ class EdgeProtocol(HttpToolsProtocol):
             if self.cycle is not None and not self.cycle.response_complete:
                 self.cycle.disconnected = True  # begun, but not to be answered by the application
             self.refuse(BadHttp("the request is not valid HTTP/1.1"))
-        elif self._ending_since is not None:
-            self.cycle.keep_alive = False
+        else:
+            self.scope["slipway.arrived"] = self._began  # type: ignore[typeddict-unknown-key]
+            if self._ending_since is not None:
+                self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._is_parsed = True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 PERIOD_S = 0.5
+_STALL_PERIODS = 2
 
 
 class Swept(Protocol):
@@ -30,6 +31,12 @@ class Sweeper:
         if self._timer is None:
             self._connections = connections
             self._start()
+
+    def arrival(self, now: float) -> float:
+        """When what is being read may have come: now, or as early as the last look, where the process was
+        stopped since. What lay in the socket all the while must not pass for fresh."""
+        stalled_s = self._clock() - self.now
+        return now if stalled_s < _STALL_PERIODS * self._period_s else now - stalled_s
 
     def sweep(self) -> None:
         """What the timer calls."""

@@ -151,7 +151,7 @@ class Observed:
         headers = dict(scope["headers"])
         request_id = self._observer.request_id(headers.get(b"x-request-id"))
         scope["slipway.request_id"] = request_id
-        scope["slipway.arrived"] = time.monotonic()
+        scope.setdefault("slipway.arrived", time.monotonic())  # the edge knows better, where it is
         trace = self._observer.trace(headers.get(b"traceparent"))
         answer = _Answer(send, request_id, began, trace)
         receive = limited(receive, headers.get(b"content-length"), self._max_body_bytes)

@@ -56,3 +56,15 @@ async def test_a_connection_may_end_while_it_is_looked_at() -> None:
     sweeper.watch(connections)
     await until(lambda: sweeper._timer is None)
     assert not connections
+
+
+@in_loop
+async def test_what_is_read_after_a_stop_may_be_as_old_as_the_last_look() -> None:
+    now = [100.0]
+    sweeper = Sweeper(lambda: now[0], period_s=0.5)
+    now[0] = 100.4
+    assert sweeper.arrival(7.0) == 7.0
+    now[0] = 130.0
+    assert sweeper.arrival(37.0) == 7.0, "thirty seconds in which nobody looked"
+    sweeper.sweep()
+    assert sweeper.arrival(37.0) == 37.0

@@ -114,4 +114,9 @@ def failure(event: GenerationEvent) -> SlipwayError:
     """The error that an event reports; one that is not known here is ours to look into."""
     message = event.error or "the generation was stopped"
     kind = _KINDS.get(event.code or "")
-    return kind(message) if kind is not None else InferenceFailed(message, event.code or "")
+    if kind is None:
+        return InferenceFailed(message, event.code or "")
+    error = kind(message)
+    if event.retry_after_s is not None:
+        error.retry_after_s = event.retry_after_s
+    return error

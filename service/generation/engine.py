@@ -20,12 +20,14 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from service.batching.drain import DrainRate
 from service.errors import BadRequest, InferenceFailed, QueueFull
 from service.generation.cache import SlotCache
 from service.generation.graph import DecoderGraph
@@ -77,9 +79,14 @@ class SlotEngine:
     """The schedule over one SlotCache. Not thread-safe: one thread owns it."""
 
     def __init__(
-        self, graph: DecoderGraph, limits: EngineLimits, stop_token_ids: Iterable[int] = ()
+        self,
+        graph: DecoderGraph,
+        limits: EngineLimits,
+        stop_token_ids: Iterable[int] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`stop_token_ids` end every answer, beside those that a request names."""
+        """`stop_token_ids` end every answer, beside those that a request names. `clock`: to measure how
+        fast the queue empties."""
         self.limits = limits
         self.stop = frozenset(stop_token_ids)
         self.vocabulary = graph.vocabulary
@@ -88,6 +95,8 @@ class SlotEngine:
         self.lane: Row | None = None
         self.waiting: deque[Row] = deque()
         self._events: Events = []
+        self._drain = DrainRate()
+        self._clock = clock
 
     @property
     def is_idle(self) -> bool:
@@ -113,10 +122,14 @@ class SlotEngine:
                 f"the prompt has {len(prompt)} tokens; this model takes at most "
                 f"{self.limits.context_tokens - 1} and one for the answer"
             )
-        if len(self.waiting) >= self.limits.max_waiting:
+        waiting = len(self.waiting)
+        if waiting >= self.limits.max_waiting:
             raise QueueFull(
-                f"{len(self.waiting)} requests are waiting for this model; try again shortly"
+                f"{waiting} requests are waiting for this model; try again later",
+                self._drain.retry_after_s(waiting),
             )
+        if not waiting:
+            self._drain.emptied()
         params = request.sampling
         seed = int.from_bytes(os.urandom(8)) if params.seed is None else params.seed
         self.waiting.append(
@@ -148,6 +161,7 @@ class SlotEngine:
         """Advance everything by one token or chunk; what happened, in order."""
         if self.lane is None and self.waiting and len(self.rows) < self.limits.slots:
             self.lane = self.waiting.popleft()
+            self._drain.taken(1, self._clock(), is_saturated=bool(self.waiting))
         if self.lane is not None:
             self._prefill(self.lane)
         if self.rows:

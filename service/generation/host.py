@@ -209,4 +209,10 @@ def limits_of(manifest: Manifest) -> EngineLimits:
 
 
 def _refusal(error: SlipwayError) -> bytes:
-    return GenerationEvent(finish_reason="error", error=error.public, code=error.reason).to_json()
+    event = GenerationEvent(
+        finish_reason="error",
+        error=error.public,
+        code=error.reason,
+        retry_after_s=error.retry_after_s,
+    )
+    return event.to_json()

@@ -23,6 +23,7 @@ MAX_TOKENS = (
     1_048_576  # longest prompt or answer that may be asked for; a model's context is far below
 )
 MAX_TOKEN_ID = 2**31 - 1
+_LONGEST_S = 86_400.0
 MAX_STOP_TOKENS = 64
 MAX_LOGPROBS = 20
 MAX_TEMPERATURE = 100.0
@@ -100,13 +101,15 @@ class GenerationEvent:
 
     The last event of a request is the only one with a `finish_reason`. A stop token is not part of
     `token_ids`. With `finish_reason` "error", `error` is a sentence for the caller and `code` the
-    reason word of the service error that it stands for. `logprobs` is empty or as long as `token_ids`.
+    reason word of the service error that it stands for, which may be worth another try after
+    `retry_after_s`. `logprobs` is empty or as long as `token_ids`.
     """
 
     token_ids: tuple[int, ...] = ()
     finish_reason: FinishReason | None = None
     error: str | None = None
     code: str | None = None
+    retry_after_s: float | None = None
     logprobs: tuple[TokenLogprobs, ...] = ()
 
     def to_json(self) -> bytes:
@@ -126,6 +129,7 @@ class GenerationEvent:
             finish_reason=cast(FinishReason | None, reason),
             error=_optional_text("error", document.get("error")),
             code=_optional_text("code", document.get("code")),
+            retry_after_s=_optional_seconds("retry_after_s", document.get("retry_after_s")),
             logprobs=tuple(
                 _logprobs(entry) for entry in _tuple("logprobs", document.get("logprobs", []))
             ),
@@ -178,6 +182,12 @@ def _optional_text(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise BadRequest(f"{name} must be text")
     return value
+
+
+def _optional_seconds(name: str, value: object) -> float | None:
+    if value is not None:
+        _require_number(name, value, 0.0, _LONGEST_S)
+    return cast(float | None, value)
 
 
 def _require_int(name: str, value: object, low: int, high: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from models.bundle import Bundle
 from models.errors import SlipwayError
-from service.completion import Piece, complete, stream
+from service.completion import Piece, complete, failure, stream
 from service.errors import (
     BadRequest,
     DeadlineExceeded,
@@ -108,6 +108,13 @@ class Broken(FakePool):
             raise self._last
         if self._last is not None:
             yield self._last
+
+
+def test_when_to_come_back_is_the_engines_to_say() -> None:
+    full = GenerationEvent((), "error", "full", "queue_full", retry_after_s=12.5)
+    again = GenerationEvent.from_json(full.to_json())
+    assert again == full
+    assert failure(again).retry_after_s == 12.5
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,27 @@ def test_negative_ids_never_become_a_request() -> None:
         request([-1])
 
 
+def test_a_full_queue_tells_how_long_it_takes_to_empty(make_engine: MakeEngine) -> None:
+    engine = make_engine(slots=1, waiting=3)
+    now = [0.0]
+    engine._clock = lambda: now[0]
+    for index in range(3):
+        engine.submit(index, request([1], max_tokens=3))
+    sent = 3
+    while sent < 10:  # a request joins every time that one was taken; each step takes two seconds
+        engine.step()
+        now[0] += 2.0
+        while len(engine.waiting) < 3:
+            engine.submit(sent, request([1], max_tokens=3))
+            sent += 1
+    with pytest.raises(QueueFull) as refused:
+        engine.submit(99, request([1]))
+    hint_s = refused.value.retry_after_s
+    assert hint_s is not None
+    assert 3 * 3 * 2.0 * 0.7 < hint_s < 3 * 3 * 2.0 * 1.3 + 5, "three requests of three steps"
+    engine.fail_all("the end")
+
+
 def test_full_queue_refuses_at_once_and_keeps_what_it_took(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=1, waiting=2)
     for index in range(2):

@@ -123,8 +123,9 @@ class Settings(BaseSettings):
         default=100.0,
         gt=0,
         le=3_600_000,
-        description="expected wait for a run beyond which new requests get 503 at once; two batches per "
-        "worker (and 64 items) may wait all the same. Shorter keeps accepted requests quick under overload",
+        description="expected wait for a run beyond which new requests get 503 at once; a batch per "
+        "worker (32 items at least) may wait all the same. Shorter keeps accepted requests quick "
+        "under overload",
     )
     max_body_bytes: int = Field(
         default=64 << 20, ge=1024, le=4 << 30, description="largest request body, in bytes received"

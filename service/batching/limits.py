@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from models.manifest import Batching
 
-_LEAST_QUEUE_ROWS = 64  # small batches still deserve a queue that survives a burst of connections
-_LEAST_QUEUED_BATCHES = 2  # per worker: one runs, one is ready, and larger batches can form
+_LEAST_QUEUE_ROWS = 32  # small batches still deserve a queue that survives a burst of connections
 _MOST_QUEUE_ROWS = 16_384  # what a queue may hold in memory when nobody says otherwise
 
 
@@ -48,7 +47,7 @@ def limits_of(batching: Batching, workers: int, *, max_queue_wait_s: float = 0.1
     # Where all go beyond the limit the smallest stays: a graph of fixed size takes nothing else.
     allowed = _up_to(most, sizes) or tuple(sorted(sizes)[:1])
     most_waiting = policy.max_queue_size or _MOST_QUEUE_ROWS
-    least_waiting = max(_LEAST_QUEUE_ROWS, _LEAST_QUEUED_BATCHES * most * instances)
+    least_waiting = max(_LEAST_QUEUE_ROWS, most * instances)  # a full batch for every worker
     levels = batching.priority_levels
     return BatchLimits(
         # No batch beyond the last allowed size: there is nothing to fill it up to.

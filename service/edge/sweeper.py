@@ -8,6 +8,7 @@ from typing import Protocol
 
 PERIOD_S = 0.5
 _STALL_PERIODS = 2
+_ONE_POLL_S = 0.001
 
 
 class Swept(Protocol):
@@ -24,6 +25,7 @@ class Sweeper:
         self._period_s = period_s
         self._timer: asyncio.TimerHandle | None = None
         self._connections: Iterable[Swept] = ()
+        self._stopped_since: float | None = None
         self.now = clock()
 
     def watch(self, connections: Iterable[Swept]) -> None:
@@ -35,17 +37,28 @@ class Sweeper:
     def arrival(self, now: float) -> float:
         """When what is being read may have come: now, or as early as the last look, where the process was
         stopped since. What lay in the socket all the while must not pass for fresh."""
-        stalled_s = self._clock() - self.now
-        return now if stalled_s < _STALL_PERIODS * self._period_s else now - stalled_s
+        looked = self.now if self._stopped_since is None else self._stopped_since
+        stalled_s = self._clock() - looked
+        return now - stalled_s if self._is_stall(stalled_s) else now
 
     def sweep(self) -> None:
         """What the timer calls."""
         self._timer = None
-        self.now = self._clock()
+        looked, self.now = self.now, self._clock()
+        if self._is_stall(self.now - looked):
+            # The timer may be first to run after a stop; what came meanwhile is read at the next poll.
+            self._stopped_since = looked
+            asyncio.get_running_loop().call_later(_ONE_POLL_S, self._caught_up)
         for connection in list(self._connections):
             connection.sweep(self.now)
         if self._connections:
             self._start()
+
+    def _is_stall(self, seconds: float) -> bool:
+        return seconds >= _STALL_PERIODS * self._period_s
+
+    def _caught_up(self) -> None:
+        self._stopped_since = None
 
     def _start(self) -> None:
         self.now = self._clock()

@@ -30,11 +30,12 @@ async def test_there_is_no_burst_of_stale_work(repository: Path) -> None:
         await asyncio.sleep(PAUSE_S)  # the fault itself
         server.process.send_signal(signal.SIGCONT)
         statuses = [answer.status for answer in await asyncio.gather(*asked)]
-        # The run that was under way may have ended in time.
-        assert statuses.count(504) >= len(statuses) - 3
         assert set(statuses) <= {200, 504}
         assert statuses[len(queued) :] == [504] * len(unread)
-        assert total(server, "slipway_batch_size_count", model="slow") <= 3
+        assert statuses.count(504) > len(unread), "some had expired in the queue"
+        # Only the run that was under way may have been in vain.
+        runs = total(server, "slipway_batch_size_count", model="slow")
+        assert runs <= statuses.count(200) + 1
         fresh = await Connection.to(port)
         assert (await fresh.ask(infer("slow"))).status == 200
         await asyncio.to_thread(ledger.settled, len(statuses) + 1)

@@ -549,4 +549,4 @@ def test_limits_come_from_the_manifest_and_the_workers() -> None:
     batching = vector(2).batching.model_copy(update={"max_batch_size": 128, "instance_group": 3})
     limits = limits_of(batching, workers=2)
     assert (limits.max_batch_size, limits.concurrency) == (128, 2)
-    assert limits.least_queue_rows == 2 * 128 * 2
+    assert limits.least_queue_rows == 128 * 2

@@ -10,7 +10,7 @@ from service.batching.limits import limits_of
 def test_the_queue_and_the_instances_follow_the_workers() -> None:
     limits = limits_of(Batching(max_batch_size=128, instance_group=3), workers=2)
     assert (limits.max_batch_size, limits.concurrency) == (128, 2)
-    assert limits.least_queue_rows == 2 * 128 * 2
+    assert limits.least_queue_rows == 128 * 2
     assert limits_of(Batching(instance_group=1), workers=4).concurrency == 1
 
 

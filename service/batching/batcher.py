@@ -8,7 +8,7 @@ busy a batch grows. The promises, each with its test:
  3. a failed batch fails only the guilty               7. monotonic clock, deadlines from arrival
  4. if the loop dies, readiness goes false             8. outputs are counted against inputs
 
-Not promised: fairness between callers, and the order of answers between batches.
+Not promised: the order of answers between batches, and fairness where callers are not told apart.
 """
 
 import asyncio

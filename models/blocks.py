@@ -58,6 +58,18 @@ class TextPreprocessing(Record):
     max_tokens: int = Field(ge=1, le=1_048_576)
     ids_input: str = "input_ids"
     mask_input: str | None = "attention_mask"
+    type_ids_input: str | None = Field(
+        default=None, description="graph input that tells the two texts of a pair apart"
+    )
+    is_pair: bool = Field(
+        default=False, description="an item is two texts: question and context, query and document"
+    )
+    stride_tokens: int = Field(
+        default=0,
+        ge=0,
+        description="a second text that is too long becomes windows that overlap by so many tokens; "
+        "0: it is cut or refused",
+    )
 
 
 class PromptPreprocessing(Record):
@@ -130,10 +142,112 @@ class ImagePostprocessing(Record):
     )
 
 
+class DetectionPostprocessing(Record):
+    """Boxes float32 [candidates, 4] and scores float32 [candidates, classes] → objects in the picture."""
+
+    kind: Literal["detection"] = "detection"
+    boxes_output: str = "boxes"
+    scores_output: str = "scores"
+    labels: RelativeFile = "labels.txt"
+    box_format: Literal["xyxy", "cxcywh"] = "xyxy"
+    box_unit: Literal["pixels", "relative"] = Field(
+        default="pixels", description="of the graph's own input: its pixels, or parts of its sides"
+    )
+    score_kind: Literal["probability", "sigmoid", "softmax_background"] = Field(
+        default="probability",
+        description="how scores become probabilities; softmax_background: the last class is nothing",
+    )
+    nms: Literal["graph", "postprocess", "none"] = Field(
+        default="postprocess", description="where overlapping boxes of a class are thinned out"
+    )
+    iou_threshold: float = Field(default=0.5, gt=0, le=1, description="overlap that is too much")
+    score_threshold: float = Field(
+        default=0.3, ge=0, le=1, description="when the caller names none"
+    )
+    max_detections: int = Field(default=100, ge=1, le=10_000)
+
+
+class SegmentationPostprocessing(Record):
+    """Logits float32 [classes, height, width] → a class for every pixel of the picture."""
+
+    kind: Literal["segmentation"] = "segmentation"
+    output: str = "logits"
+    labels: RelativeFile = "labels.txt"
+
+
+class EmbeddingPostprocessing(Record):
+    """A vector float32 [dimensions], of a text or a picture."""
+
+    kind: Literal["embedding"] = "embedding"
+    output: str = "embedding"
+    is_normalised: bool = Field(default=True, description="answers have length 1")
+    may_be_shortened: bool = Field(
+        default=False, description="trained so that the first numbers alone are a good vector"
+    )
+    same_threshold: float | None = Field(
+        default=None, description="cosine from which on two are the same; chosen on validation data"
+    )
+    gallery: RelativeFile | None = Field(
+        default=None, description="npz with float32 vectors [entries, dimensions] to search in"
+    )
+    gallery_names: RelativeFile | None = Field(default=None, description="a name a line")
+
+
+class AnomalyPostprocessing(Record):
+    """A score float32 [] and a map float32 [height, width] of how unusual the picture is."""
+
+    kind: Literal["anomaly"] = "anomaly"
+    score_output: str = "score"
+    map_output: str = "map"
+    threshold: float = Field(description="scores above it are anomalies; chosen at training")
+    map_low: float = Field(default=0.0, description="map value that is drawn black")
+    map_high: float = Field(default=1.0, description="map value that is drawn white")
+
+
+class TokenClassificationPostprocessing(Record):
+    """Logits float32 [tokens, tags] → entities, by BIO tags of the words' first tokens."""
+
+    kind: Literal["token_classification"] = "token_classification"
+    output: str = "logits"
+    labels: RelativeFile = "labels.txt"
+    word_score: Literal["first", "mean", "max"] = Field(
+        default="first", description="which of a word's tokens decide"
+    )
+
+
+class SpanPostprocessing(Record):
+    """Start and end logits float32 [tokens] → the answer's place in the context, or none."""
+
+    kind: Literal["span"] = "span"
+    start_output: str = "start_logits"
+    end_output: str = "end_logits"
+    max_answer_tokens: int = Field(default=30, ge=1, le=4096)
+    may_have_no_answer: bool = False
+    no_answer_threshold: float = Field(
+        default=0.0, description="lead of `nothing` over the best span from which on it is answered"
+    )
+
+
+class ScorePostprocessing(Record):
+    """One number float32 [1] for a pair of texts."""
+
+    kind: Literal["score"] = "score"
+    output: str = "logits"
+    activation: Literal["none", "sigmoid"] = "sigmoid"
+    scale: float = Field(default=1.0, gt=0, description="multiplies what the activation gives")
+
+
 Postprocessing = Annotated[
     TensorPostprocessing
     | ClassificationPostprocessing
     | GenerationPostprocessing
-    | ImagePostprocessing,
+    | ImagePostprocessing
+    | DetectionPostprocessing
+    | SegmentationPostprocessing
+    | EmbeddingPostprocessing
+    | AnomalyPostprocessing
+    | TokenClassificationPostprocessing
+    | SpanPostprocessing
+    | ScorePostprocessing,
     Field(discriminator="kind"),
 ]

@@ -20,7 +20,7 @@ from service.completion import complete
 from service.errors import BadRequest, InferenceFailed, InputRefused, NotReady
 from service.offload import offload
 from service.registry import ServedModel
-from service.tasks.base import Answer, BatchTask, GenerationTask, Item, Row, TaskOptions
+from service.tasks.base import Answer, BatchTask, GenerationTask, Prepared, Row, TaskOptions
 from service.terms import Terms
 
 if TYPE_CHECKING:
@@ -110,21 +110,21 @@ async def _predict_window(
     if not isinstance(task, BatchTask) or model.batcher is None:
         raise NotReady(f"model {model.key} takes no instances at the moment")
     began = clock()
-    items = await _each(_preprocess(task, ask, terms) for ask in asks)
+    prepared = await _each(_preprocess(task, ask, terms) for ask in asks)
     preprocessed = clock()
-    rows = await _run(model.batcher, items, terms, phases)
+    rows = await _run(model.batcher, prepared, terms, phases)
     ran = clock()
     terms.check(ran)
-    prediction.answers.extend(await _postprocess(task, rows, asks))
+    prediction.answers.extend(await _postprocess(task, rows, prepared, asks))
     phases.preprocess_s += preprocessed - began
     phases.postprocess_s += clock() - ran
 
 
-async def _preprocess(task: BatchTask, ask: Ask, terms: Terms) -> Item:
+async def _preprocess(task: BatchTask, ask: Ask, terms: Terms) -> Prepared:
     """Decoding a picture or tokenizing a long text would stall every other connection: off the loop."""
     if task.is_heavy(ask.instance):
 
-        def work() -> Item:
+        def work() -> Prepared:
             terms.check(time.monotonic())  # it may have waited long for its thread
             return task.preprocess(ask.instance, ask.options)
 
@@ -133,12 +133,15 @@ async def _preprocess(task: BatchTask, ask: Ask, terms: Terms) -> Item:
 
 
 async def _run(
-    batcher: "Batcher", items: Sequence[Item], terms: Terms, phases: Phases
-) -> list[Row]:
-    """Batch and run. What is still waiting when one item fails, or the caller leaves, is withdrawn."""
+    batcher: "Batcher", prepared: Sequence[Prepared], terms: Terms, phases: Phases
+) -> list[list[Row]]:
+    """Batch and run; the rows of each instance. What is still waiting when one item fails, or the caller
+    leaves, is withdrawn."""
+    owners = [index for index, each in enumerate(prepared) for _ in each.items]
+    items = [item for each in prepared for item in each.items]
     tickets = []
     try:
-        for index, item in enumerate(items):
+        for index, item in zip(owners, items, strict=True):
             try:
                 ticket = batcher.enqueue_item(
                     item,
@@ -150,23 +153,36 @@ async def _run(
                 tickets.append(ticket)
             except _ABOUT_AN_INSTANCE as error:
                 raise _InstanceFailed(index, error) from error
-        rows = await _each(ticket.future for ticket in tickets)
+        try:
+            rows = await _each(ticket.future for ticket in tickets)
+        except _InstanceFailed as failed:
+            raise _InstanceFailed(owners[failed.index], failed.error) from failed.error
     finally:
         for ticket in tickets:
             ticket.cancel()  # no effect on a finished one
     phases.queue_s += max(ticket.queue_s for ticket in tickets)
     phases.infer_s += max(ticket.infer_s for ticket in tickets)
-    return rows
+    by_instance: list[list[Row]] = [[] for _ in prepared]
+    for index, row in zip(owners, rows, strict=True):
+        by_instance[index].append(row)
+    return by_instance
 
 
-async def _postprocess(task: BatchTask, rows: list[Row], asks: Sequence[Ask]) -> list[Answer]:
-    pairs = zip(rows, asks, strict=True)
+async def _postprocess(
+    task: BatchTask,
+    rows: Sequence[list[Row]],
+    prepared: Sequence[Prepared],
+    asks: Sequence[Ask],
+) -> list[Answer]:
+    parts = list(zip(rows, prepared, asks, strict=True))
     if task.is_heavy_to_answer:
-        return await _each(offload(task.postprocess, row, ask.options) for row, ask in pairs)
+        return await _each(
+            offload(task.postprocess, own, each, ask.options) for own, each, ask in parts
+        )
     answers = []
-    for index, (row, ask) in enumerate(pairs):
+    for index, (own, each, ask) in enumerate(parts):
         try:
-            answers.append(task.postprocess(row, ask.options))
+            answers.append(task.postprocess(own, each, ask.options))
         except _ABOUT_AN_INSTANCE as error:
             raise _InstanceFailed(index, error) from error
     return answers

@@ -57,6 +57,23 @@ class GateConfig(ConfigRecord):
     )
 
 
+class PretrainedConfig(ConfigRecord):
+    """Transfer learning: weights that were trained elsewhere."""
+
+    source: str | None = Field(
+        default=None, description="folder of a checkpoint, or an id in its library's cache"
+    )
+    frozen_epochs: int = Field(
+        default=0, ge=0, description="first epochs that train the new head alone"
+    )
+    layer_decay: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="step size of each layer, as part of the one above it; 1: all alike",
+    )
+
+
 class RunConfig(ConfigRecord):
     """Base of every recipe's configuration."""
 

@@ -11,7 +11,8 @@ request differ in type only: BatchTask and GenerationTask below.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
 import numpy as np
@@ -28,6 +29,20 @@ Item = dict[str, np.ndarray]
 
 Row = dict[str, np.ndarray]
 """One item's outputs: graph output name → array without the batch axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One instance, ready to run: its items (windows of a long text, two pictures to compare) and what
+    postprocessing must know of it (the picture's own size, the text's character offsets)."""
+
+    items: tuple[Item, ...]
+    kept: Any = None
+
+    @classmethod
+    def one(cls, item: Item, kept: Any = None) -> "Prepared":
+        return cls((item,), kept)
+
 
 Answer = dict[str, object]
 """What the caller gets for one instance, ready for JSON."""
@@ -108,7 +123,7 @@ class ServiceTask(ABC, Generic[InstanceT, OptionsT]):
         """An instance in JSON form that this very model answers sensibly."""
 
     @abstractmethod
-    def preprocess(self, instance: InstanceT, options: OptionsT) -> Item | GenerationRequest:
+    def preprocess(self, instance: InstanceT, options: OptionsT) -> Prepared | GenerationRequest:
         """Raises InputError and its kin: the instance cannot be turned into what the model takes."""
 
     def prepare_example(self) -> None:
@@ -123,10 +138,12 @@ class BatchTask(ServiceTask[InstanceT, OptionsT]):
     """True when postprocessing one row takes long enough to belong in a thread."""
 
     @abstractmethod
-    def preprocess(self, instance: InstanceT, options: OptionsT) -> Item: ...
+    def preprocess(self, instance: InstanceT, options: OptionsT) -> Prepared:
+        """At least one item. Raises InputError and its kin."""
 
     @abstractmethod
-    def postprocess(self, row: Row, options: OptionsT) -> Answer: ...
+    def postprocess(self, rows: Sequence[Row], prepared: Prepared, options: OptionsT) -> Answer:
+        """`rows`: one per item of `prepared`, in order."""
 
 
 class GenerationTask(ServiceTask[InstanceT, OptionsT]):

@@ -1,16 +1,18 @@
 """What image and text classification share: options, answer and the way from logits to labels."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from pydantic import BaseModel, Field
+from typing_extensions import override
 
 from models.blocks import ClassificationPostprocessing
 from models.bundle import Bundle
 from models.errors import ManifestInvalid
 from models.transforms.scores import softmax, top_k
 from service.errors import InferenceFailed
-from service.tasks.base import Answer, BatchTask, InstanceT, Row, TaskOptions
+from service.tasks.base import Answer, BatchTask, InstanceT, Prepared, Row, TaskOptions
 
 
 class ClassificationOptions(TaskOptions):
@@ -59,8 +61,11 @@ class ClassificationTask(BatchTask[InstanceT, ClassificationOptions]):
         if isinstance(classes, int) and classes != len(self.labels):
             raise ManifestInvalid(f"{self.name}: {classes} classes but {len(self.labels)} labels")
 
-    def postprocess(self, row: Row, options: ClassificationOptions) -> Answer:
-        logits = np.atleast_1d(row[self._block.output])
+    @override
+    def postprocess(
+        self, rows: Sequence[Row], prepared: Prepared, options: ClassificationOptions
+    ) -> Answer:
+        logits = np.atleast_1d(rows[0][self._block.output])
         if not np.isfinite(logits).all():
             raise InferenceFailed("the model's answer to this input is not a number")
         if self._block.is_probability:

@@ -3,16 +3,18 @@
 import base64
 import re
 import secrets
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from pydantic import BaseModel, Field
+from typing_extensions import override
 
 from models.blocks import ClassConditionPreprocessing, ImagePostprocessing
 from models.bundle import Bundle
 from models.errors import InputError, ManifestInvalid
 from models.transforms.image import to_png
-from service.tasks.base import Answer, BatchTask, Item, Row, TaskOptions
+from service.tasks.base import Answer, BatchTask, Prepared, Row, TaskOptions
 from service.tasks.inputs import read_text
 from service.tasks.noise import normal_noise
 
@@ -66,22 +68,27 @@ class ImageGeneration(BatchTask[str, ImageGenerationOptions]):
     def read_json(self, value: object) -> str:
         return read_text(str(value) if type(value) is int else value, self.field)
 
-    def preprocess(self, instance: str, options: ImageGenerationOptions) -> Item:
+    def preprocess(self, instance: str, options: ImageGenerationOptions) -> Prepared:
         label = self._index.get(instance.strip().casefold())
         if label is None:
             shown = ", ".join(self.labels[:20]) + (", …" if len(self.labels) > 20 else "")
             raise InputError(f"the prompt must be the name of a class: {shown}")
         self._enlargement(options.size)
         noise = normal_noise(options.seed, options.index, self._condition.noise_size)
-        return {
-            self._condition.label_input: np.asarray(label, dtype=np.int64),
-            self._condition.noise_input: noise,
-        }
+        return Prepared.one(
+            {
+                self._condition.label_input: np.asarray(label, dtype=np.int64),
+                self._condition.noise_input: noise,
+            }
+        )
 
-    def postprocess(self, row: Row, options: ImageGenerationOptions) -> Answer:
+    @override
+    def postprocess(
+        self, rows: Sequence[Row], prepared: Prepared, options: ImageGenerationOptions
+    ) -> Answer:
         factor = self._enlargement(options.size)
         png = to_png(
-            row[self._picture.output], self._picture.model_copy(update={"upscale": factor})
+            rows[0][self._picture.output], self._picture.model_copy(update={"upscale": factor})
         )
         width, height = self._native
         return {

@@ -1,6 +1,6 @@
 """Bare graphs: numbers in, numbers out, for models whose manifest gives the values no meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from typing_extensions import override
 from models.datatypes import BY_ONNX, DataType, float32_of
 from models.errors import InputError
 from models.manifest import TensorSpec
-from service.tasks.base import Answer, BatchTask, Item, Row, TaskOptions
+from service.tasks.base import Answer, BatchTask, Item, Prepared, Row, TaskOptions
 from service.tasks.examples import golden_item, made_up_item
 from service.tasks.inputs import item_shape, read_tensor
 
@@ -53,14 +53,14 @@ class TensorTask(BatchTask[Item, TaskOptions]):
         return [value]  # a list of strings may well be one instance
 
     @override
-    def preprocess(self, instance: Item, options: TaskOptions) -> Item:
-        return instance
+    def preprocess(self, instance: Item, options: TaskOptions) -> Prepared:
+        return Prepared.one(instance)
 
     @override
-    def postprocess(self, row: Row, options: TaskOptions) -> Answer:
+    def postprocess(self, rows: Sequence[Row], prepared: Prepared, options: TaskOptions) -> Answer:
         return {
             name: _to_lists(float32_of(array) if name in self._bfloat16 else array)
-            for name, array in row.items()
+            for name, array in rows[0].items()
         }
 
     def instance_schema(self) -> dict[str, object]:

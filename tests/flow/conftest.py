@@ -10,32 +10,16 @@ import pytest
 from models.bundle import Bundle
 from tests.service.conftest import ServerProcess, running
 from tests.training.fake_work import silent_reporter
-from training import pipeline
+from training import pipeline, recipes
 from training import train as train_stage
 from training.train import Trained
 from training.work import ExportPlan, Work
 
 ROOT = Path(__file__).parents[2]
 
-# Twenty steps teach little, so the floors are off; every other gate and stage is as in a long run.
-_ANY = ("max_steps=20", "gates.accuracy_floor=none", "gates.beats=")
-_SMALL_DECODER = ("decoder.width=32", "decoder.heads=2", "decoder.kv_heads=1", "decoder.layers=2")
-SETTINGS = {
-    "digits": (),
-    "language-id": (
-        "phrases.train=40",
-        "phrases.validation=5",
-        "phrases.test=10",
-        "baseline=false",
-    ),
-    "digits-vae": ("judge_epochs=2", "samples_per_class=10"),
-    "pycode-gpt": (
-        *_SMALL_DECODER,
-        "decoder.hidden=48",
-        "decoder.context=96",
-        "vocabulary=400",
-    ),
-}
+# Tiny runs teach little, so the floors are off; every other gate and stage is as in a long run.
+_ANY = ("gates.accuracy_floor=none", "gates.beats=")
+DEMO = ("digits", "language-id", "digits-vae", "pycode-gpt")
 
 
 @dataclass(frozen=True)
@@ -58,10 +42,12 @@ def flow_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def flows(flow_repository: Path) -> dict[str, Flow]:
-    return {recipe: _train(recipe, flow_repository) for recipe in SETTINGS}
+    """The demo's four."""
+    return {recipe: train_tiny(recipe, flow_repository) for recipe in DEMO}
 
 
-def _train(recipe: str, repository: Path) -> Flow:
+def train_tiny(recipe: str, repository: Path) -> Flow:
+    """The whole path with the recipe's own tiny settings, on data that needs no download."""
     kept: list[tuple[Work[Any], Trained]] = []
     train = train_stage.train
 
@@ -72,7 +58,7 @@ def _train(recipe: str, repository: Path) -> Flow:
 
     data = _own_sources(repository.parent) if recipe == "pycode-gpt" else None
     request = pipeline.Request(
-        recipe, data, (*_ANY, *SETTINGS[recipe]), repository, repository.parent / "runs"
+        recipe, data, (*_ANY, *recipes.get(recipe).tiny), repository, repository.parent / "runs"
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_stage, "train", keep)
@@ -90,6 +76,6 @@ def _own_sources(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def served(flows: dict[str, Flow], flow_repository: Path) -> Iterator[ServerProcess]:
-    assert len(flows) == len(SETTINGS)
+    assert len(flows) == len(DEMO)
     with running("--repository", str(flow_repository)) as server:
         yield server

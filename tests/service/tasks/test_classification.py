@@ -13,6 +13,7 @@ from service.errors import InferenceFailed
 from service.tasks.image_classification import ImageClassification
 from service.tasks.text_classification import TextClassification
 from tests.service.bundles import digits_bundle, language_bundle
+from tests.service.tasks.rows import concluded
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def _png(size: tuple[int, int], mode: str = "L") -> bytes:
 def test_scores_are_the_calibrated_softmax_best_first(digits: ImageClassification) -> None:
     logits = np.zeros(10, np.float32)
     logits[[7, 1]] = 3, 2
-    answer = digits.postprocess({"logits": logits}, digits.parse_options({}))
+    answer = concluded(digits, {"logits": logits}, {})
     expected = np.exp(logits) / np.exp(logits).sum()
     assert answer["label"] == "7"
     assert answer["score"] == pytest.approx(expected[7])
@@ -45,12 +46,12 @@ def test_scores_are_the_calibrated_softmax_best_first(digits: ImageClassificatio
 def test_the_caller_may_ask_for_fewer_or_more_labels(digits: ImageClassification) -> None:
     row = {"logits": np.arange(10, dtype=np.float32)}
     for k in (1, 10):
-        assert len(digits.postprocess(row, digits.parse_options({"top_k": k}))["labels"]) == k
+        assert len(concluded(digits, row, {"top_k": k})["labels"]) == k
 
 
 def test_an_answer_that_is_no_number_is_the_models_failure(digits: ImageClassification) -> None:
     with pytest.raises(InferenceFailed):
-        digits.postprocess({"logits": np.full(10, np.nan, np.float32)}, digits.parse_options({}))
+        concluded(digits, {"logits": np.full(10, np.nan, np.float32)}, {})
 
 
 def test_labels_that_do_not_match_the_classes_are_refused_at_load(tmp_path: Path) -> None:
@@ -78,20 +79,20 @@ def test_wrong_options_are_named(
 
 def test_a_picture_of_any_size_becomes_the_models_pixels(digits: ImageClassification) -> None:
     options = digits.parse_options({})
-    item = digits.preprocess(digits.read_bytes(_png((64, 48), "RGB")), options)
+    [item] = digits.preprocess(digits.read_bytes(_png((64, 48), "RGB")), options).items
     assert item["image"].shape == (1, 8, 8)
     assert np.allclose(item["image"], 1.0)
 
 
 def test_numbers_are_the_graphs_own_input(digits: ImageClassification) -> None:
     pixels = np.random.default_rng(0).random((1, 8, 8), dtype=np.float32)
-    item = digits.preprocess(digits.read_json(pixels.tolist()), digits.parse_options({}))
+    [item] = digits.preprocess(digits.read_json(pixels.tolist()), digits.parse_options({})).items
     assert np.array_equal(item["image"], pixels)
 
 
 def test_the_example_is_the_exams_own_picture(digits: ImageClassification) -> None:
     golden = Golden.from_bytes(digits.bundle.read("golden.npz"))
-    item = digits.preprocess(digits.read_json(digits.example()), digits.parse_options({}))
+    [item] = digits.preprocess(digits.read_json(digits.example()), digits.parse_options({})).items
     assert np.array_equal(item["image"], golden.inputs["image"][0])
 
 
@@ -107,14 +108,16 @@ def test_a_picture_is_always_prepared_off_the_event_loop(digits: ImageClassifica
 
 
 def test_text_becomes_ids_and_mask(languages: TextClassification) -> None:
-    item = languages.preprocess("hej", languages.parse_options({}))
+    [item] = languages.preprocess("hej", languages.parse_options({})).items
     assert item["input_ids"].shape == item["attention_mask"].shape == (3,)
 
 
 def test_long_text_is_refused_unless_truncation_is_asked_for(languages: TextClassification) -> None:
     with pytest.raises(TextTooLong, match="more than 32 tokens"):
         languages.preprocess("a" * 33, languages.parse_options({}))
-    item = languages.preprocess("a" * 1_000_000, languages.parse_options({"truncate": True}))
+    [item] = languages.preprocess(
+        "a" * 1_000_000, languages.parse_options({"truncate": True})
+    ).items
     assert item["input_ids"].shape == (32,)
 
 
@@ -125,7 +128,7 @@ def test_empty_text_is_refused(languages: TextClassification) -> None:
 
 @pytest.mark.parametrize("text", ["\0", "\u202eabc", "שלום", "e\u0301", "👩‍👩‍👧"])
 def test_odd_characters_are_text_like_any_other(languages: TextClassification, text: str) -> None:
-    assert languages.preprocess(text, languages.parse_options({}))["input_ids"].size
+    assert languages.preprocess(text, languages.parse_options({})).items[0]["input_ids"].size
 
 
 def test_the_example_is_the_exams_own_text(languages: TextClassification) -> None:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from models.errors import InputError
+from service.tasks.base import Prepared
 from service.tasks.image_generation import ImageGeneration
 from service.tasks.noise import normal_noise
 from tests.service.bundles import NOISE_SIZE, painter_bundle
@@ -43,7 +44,7 @@ def test_noise_is_frozen_for_good() -> None:
 
 def test_a_class_name_becomes_its_number_and_the_seeds_noise(painter: ImageGeneration) -> None:
     options = painter.parse_options({"seed": 5, "index": 2})
-    item = painter.preprocess(" 3 ", options)
+    [item] = painter.preprocess(" 3 ", options).items
     assert item["label"] == 3
     assert item["label"].dtype == np.int64
     assert np.array_equal(item["noise"], normal_noise(5, 2, NOISE_SIZE))
@@ -53,7 +54,7 @@ def test_without_a_seed_each_request_draws_its_own_and_tells_it(painter: ImageGe
     first, second = painter.parse_options({}), painter.parse_options({})
     assert first.seed != second.seed
     row = {"image": np.zeros((1, 8, 8), np.float32)}
-    assert painter.postprocess(row, first)["seed"] == first.seed
+    assert painter.postprocess([row], Prepared.one({}), first)["seed"] == first.seed
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,9 @@ def test_a_picture_is_enlarged_by_whole_numbers(
     painter: ImageGeneration, size: str | None, pixels: int
 ) -> None:
     options = painter.parse_options({} if size is None else {"size": size})
-    answer = painter.postprocess({"image": np.ones((1, 8, 8), np.float32)}, options)
+    answer = painter.postprocess(
+        [{"image": np.ones((1, 8, 8), np.float32)}], Prepared.one({}), options
+    )
     picture = Image.open(io.BytesIO(base64.b64decode(str(answer["image"]))))
     assert picture.size == (pixels, pixels) == (answer["width"], answer["height"])
     assert painter.answer.model_validate(answer)

@@ -1,0 +1,114 @@
+"""Every recipe goes the whole way: train → evaluate → export → verify → publish → load → answer → metrics.
+
+A recipe is tested here by being registered. The answer over HTTP must be what the service's own task makes
+of torch's outputs for the same instance.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from service.tasks import open_task
+from service.tasks.base import BatchTask, GenerationTask, Row, ServiceTask
+from tests.faults.ledger import total
+from tests.flow.alike import assert_alike
+from tests.flow.conftest import Flow, train_tiny
+from tests.service.conftest import ServerProcess, running
+from training import recipes
+from training.predict import torch_predict
+
+pytestmark = pytest.mark.slow
+
+# Recipe → why it cannot take this path. Empty, and meant to stay so.
+EXCLUDED: dict[str, str] = {}
+NAMES = [recipe.name for recipe in recipes.known() if recipe.name not in EXCLUDED]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("walk") / "models" / "repository"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(repository: Path) -> Iterator[ServerProcess]:
+    arguments = ["--repository", str(repository), "--model-control-mode", "explicit"]
+    with running(*arguments) as started:
+        yield started
+        assert "Traceback" not in started.errors
+
+
+@pytest.mark.parametrize("recipe", NAMES)
+def test_from_training_to_a_served_answer(
+    recipe: str, repository: Path, server: ServerProcess
+) -> None:
+    flow = train_tiny(recipe, repository)
+    manifest, name = flow.bundle.manifest, flow.bundle.name
+    main = manifest.evaluation[0]
+    assert np.isfinite(main.value)
+    assert main.samples > 0
+    assert main.interval is not None
+    assert {"parity"} <= {gate.name for gate in manifest.gates}
+    task = open_task(flow.bundle)
+    example, options = task.example(), _settled(task)
+    with server.client() as client:
+        loaded = client.post(f"/v2/repository/models/{name}/load", timeout=60)
+        assert loaded.status_code == 200, loaded.text
+        body = {task.field: example, **options}
+        reply = client.post(f"/v1/models/{name}/predict", json=body)
+        assert reply.status_code == 200, reply.text
+    [answer] = reply.json()["predictions"]
+    task.answer.model_validate(answer)
+    if isinstance(task, BatchTask):
+        assert_alike(answer, _of_torch(flow, task, example, options))
+    else:
+        assert isinstance(task, GenerationTask)
+        assert answer == _greedy_of_torch(flow, task, example, options, answer)
+    assert total(server, "slipway_requests_total", model=name, code="200") == 1
+    assert total(server, "slipway_model_ready", model=name) == 1
+
+
+def _settled(task: ServiceTask) -> dict[str, object]:
+    """Options that leave nothing to chance."""
+    fixed: dict[str, object] = {"seed": 7, "temperature": 0, "max_tokens": 12}
+    return {name: value for name, value in fixed.items() if name in task.options.model_fields}
+
+
+def _of_torch(flow: Flow, task: BatchTask, example: object, given: dict[str, object]) -> Any:
+    """The task's own words for what torch computes, one item at a time."""
+    options = task.parse_options(given)
+    prepared = task.preprocess(task.read_json(example), options)
+    ask = flow.work.torch_predict(flow.plan) or torch_predict(flow.plan, torch.device("cpu"))
+    rows: list[Row] = []
+    for item in prepared.items:
+        outputs = ask({name: value[None] for name, value in item.items()})
+        rows.append({name: value[0] for name, value in outputs.items()})
+    answer = task.postprocess(rows, prepared, options)
+    return json.loads(json.dumps(answer, default=_plain))
+
+
+def _plain(value: object) -> object:
+    assert isinstance(value, np.ndarray | np.generic)
+    return value.tolist()
+
+
+def _greedy_of_torch(
+    flow: Flow, task: GenerationTask, example: object, given: dict[str, object], answer: Any
+) -> Any:
+    """The same answer with the text that the network writes when it always takes the likeliest token."""
+    options = task.parse_options(given)
+    request = task.preprocess(task.read_json(example), options)
+    ids, network = list(request.prompt_ids), flow.trained.module.network.float()
+    reader = task.new_reader(options)
+    while reader.token_count < answer["completion_tokens"]:
+        with torch.inference_mode():
+            ids.append(int(network(torch.tensor([ids]))[0, -1].argmax()))
+        reader.feed((ids[-1],))
+    reader.finish()
+    return task.postprocess(request, reader, answer["finish_reason"])

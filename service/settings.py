@@ -120,11 +120,11 @@ class Settings(BaseSettings):
         description="most items that may wait per model, whatever the expected wait; 0: 16,384",
     )
     max_queue_wait_ms: float = Field(
-        default=100.0,
+        default=75.0,
         gt=0,
         le=3_600_000,
         description="expected wait for a run beyond which new requests get 503 at once; a batch per "
-        "worker (32 items at least) may wait all the same. Shorter keeps accepted requests quick "
+        "worker (24 items at least) may wait all the same. Shorter keeps accepted requests quick "
         "under overload",
     )
     max_body_bytes: int = Field(

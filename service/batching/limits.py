@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from models.manifest import Batching
 
-_LEAST_QUEUE_ROWS = 32  # small batches still deserve a queue that survives a burst of connections
+_LEAST_QUEUE_ROWS = 24  # small batches still deserve a queue that survives a burst of connections
 _MOST_QUEUE_ROWS = 16_384  # what a queue may hold in memory when nobody says otherwise
 
 
@@ -38,7 +38,7 @@ class BatchLimits:
         return not said
 
 
-def limits_of(batching: Batching, workers: int, *, max_queue_wait_s: float = 0.1) -> BatchLimits:
+def limits_of(batching: Batching, workers: int, *, max_queue_wait_s: float = 0.075) -> BatchLimits:
     """From a manifest's hints. `max_queue_wait_s` is the operator's."""
     instances = min(batching.instance_group or workers, workers)
     policy = batching.default_queue_policy

@@ -240,7 +240,7 @@ def test_three_times_the_load_leaves_the_goodput_and_the_accepted_quick(
     seconds: Callable[[int], float], limits: BatchLimits
 ) -> None:
     calm = Load(seconds, limits)
-    peak = calm.closed(callers=32, requests=4000)
+    peak = calm.closed(callers=24, requests=4000)
     stormed = Load(seconds, limits)
     goodput = stormed.open(3 * peak, requests=12_000)
     assert goodput >= 0.9 * peak
@@ -250,16 +250,16 @@ def test_three_times_the_load_leaves_the_goodput_and_the_accepted_quick(
 
 
 def test_half_the_load_is_answered_in_full() -> None:
-    peak = Load(five_ms, LIMITS).closed(callers=32, requests=2000)
+    peak = Load(five_ms, LIMITS).closed(callers=24, requests=2000)
     easy = Load(five_ms, LIMITS)
     easy.open(0.5 * peak, requests=4000)
     assert easy.refused == 0
 
 
 def test_a_closed_loop_of_ordinary_size_is_never_refused() -> None:
-    """Benchmarks and connection pools: 32 callers of a model that takes a second."""
+    """Benchmarks and connection pools: 24 callers of a model that takes a second."""
     slow = Load(lambda rows: 1.0 * rows, limits_of(Batching(max_batch_size=8), workers=2))
-    assert slow.closed(callers=32, requests=400) == pytest.approx(2.0, rel=0.1)
+    assert slow.closed(callers=24, requests=400) == pytest.approx(2.0, rel=0.1)
 
 
 def test_a_bound_that_the_manifest_names_holds() -> None:

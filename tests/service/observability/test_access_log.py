@@ -110,3 +110,12 @@ def test_a_pipe_that_takes_a_part_gets_the_rest() -> None:
     stream = Sipping()
     AccessLog(stream).write([line(RECORD)] * 5)
     assert stream.getvalue().decode() == line(RECORD) * 5
+
+
+def test_a_batched_line_says_the_same_as_one_with_a_trace_but_for_the_trace() -> None:
+    record = RECORD._replace(
+        path="/50%25s", model="50%s/1", queue_s=2e-3, infer_s=0.1, batch_rows=3
+    )
+    plain, traced = read(record), read(record._replace(trace=new_trace(is_sampled=True)))
+    assert traced.keys() - plain.keys() == {"trace_id", "span_id"}
+    assert all(traced[key] == value for key, value in plain.items())

@@ -41,12 +41,20 @@ class ImagePreprocessing(Record):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     interpolation: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bilinear"
-    fit: Literal["stretch", "crop", "pad", "content"] = Field(
+    fit: Literal["stretch", "crop", "pad", "content", "keep"] = Field(
         default="stretch",
         description="stretch to the size; crop: shorter side to the size, then the centre; "
         "pad: longer side to the size, then black borders; content: cut to what stands out from the "
-        "border (a drawing, a scanned symbol), keep its proportions. A picture that has the size "
-        "already is taken as it is",
+        "border (a drawing, a scanned symbol), keep its proportions; keep: the whole picture in its "
+        "proportions, shorter side to the smaller of height and width, but the longer one at most the "
+        "larger of them (the graph takes any size). A picture that has the size already is taken as it "
+        "is",
+    )
+    crop_from: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(),
+        max_length=2,
+        description="for crop, in whole pixels: first the shorter side to this (one number), or "
+        "stretched to this height and width (two); then the middle, black where there is none",
     )
 
 

@@ -21,6 +21,8 @@ MAX_PIXELS = 25_000_000
 _CONTENT_CONTRAST = 0.4
 _LEAST_CONTRAST = 24
 
+_MOST_ELONGATED = 16
+
 _RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -96,6 +98,11 @@ def _plain_mode(image: Image.Image) -> Image.Image:
 
 def _fit(image: Image.Image, block: ImagePreprocessing) -> Image.Image:
     size, resample = (block.width, block.height), _RESAMPLE[block.interpolation]
+    if block.fit == "crop" and block.crop_from:
+        image = _not_too_long(image)
+        return _middle(image.resize(_crop_from(image.size, block.crop_from), resample), size)
+    if block.fit == "keep":
+        return image.resize(kept_size(image.size, block), resample)
     if image.size == size:
         return image
     if block.fit == "crop":
@@ -105,6 +112,43 @@ def _fit(image: Image.Image, block: ImagePreprocessing) -> Image.Image:
     if block.fit == "content":
         return _content(image, block.width / block.height).resize(size, resample)
     return image.resize(size, resample)
+
+
+def kept_size(size: tuple[int, int], block: ImagePreprocessing) -> tuple[int, int]:
+    """Width and height that `keep` gives a picture of `size` (width, height), in whole pixels."""
+    shorter, longer = sorted(size)
+    least, most = sorted((block.height, block.width))
+    wanted: float = least
+    if longer / shorter * least > most:
+        wanted = most * shorter / longer
+    if shorter == round(wanted):
+        return size
+    short = max(1, round(wanted))
+    long = max(1, int(wanted * longer / shorter))
+    return (short, long) if size[0] < size[1] else (long, short)
+
+
+def _not_too_long(image: Image.Image) -> Image.Image:
+    """The middle of what is many times as long as wide: enlarged whole, a line of pixels fills the
+    memory, and the crop drops its ends anyway."""
+    most = _MOST_ELONGATED * min(image.size)
+    if max(image.size) <= most:
+        return image
+    return _middle(image, (min(image.width, most), min(image.height, most)))
+
+
+def _crop_from(size: tuple[int, int], crop_from: tuple[int, ...]) -> tuple[int, int]:
+    if len(crop_from) == 2:
+        return crop_from[1], crop_from[0]
+    width, height = size
+    short, long = crop_from[0], int(crop_from[0] * max(size) / min(size))
+    return (short, long) if width <= height else (long, short)
+
+
+def _middle(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The centre of an image; what an image lacks is black. Odd rests lie right and below."""
+    left, top = ((has - wants) // 2 for has, wants in zip(image.size, size, strict=True))
+    return image.crop((left, top, left + size[0], top + size[1]))
 
 
 def _content(image: Image.Image, aspect: float) -> Image.Image:

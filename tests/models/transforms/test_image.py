@@ -160,3 +160,39 @@ def test_a_drawing_is_found_wherever_it_stands(background: int, margin: int) -> 
 def test_a_blank_page_has_no_content_and_stays_whole(mode: str) -> None:
     block = ImagePreprocessing(input="x", height=4, width=4, channel_order="L", fit="content")
     assert np.ptp(to_tensor(Image.new(mode, (30, 20), "white"), block)) == 0
+
+
+@pytest.mark.parametrize(("crop_from", "resized"), [((8,), (16, 8)), ((10, 12), (12, 10))])
+def test_a_crop_may_come_from_a_larger_picture(
+    crop_from: tuple[int, ...], resized: tuple[int, int]
+) -> None:
+    block = ImagePreprocessing(input="x", height=6, width=6, fit="crop", crop_from=crop_from)
+    whole = np.asarray(_gradient(64, 32).resize(resized, Image.Resampling.BILINEAR))
+    top, left = (resized[1] - 6) // 2, (resized[0] - 6) // 2
+    expected = whole[top : top + 6, left : left + 6].transpose(2, 0, 1) / 255
+    np.testing.assert_allclose(to_tensor(_gradient(64, 32), block), expected, atol=1e-6)
+
+
+def test_a_line_of_pixels_is_cropped_without_being_enlarged_whole() -> None:
+    block = ImagePreprocessing(input="x", height=6, width=6, fit="crop", crop_from=(7,))
+    line = Image.new("RGB", (4_000_000, 1), (255, 0, 0))
+    assert to_tensor(line, block).reshape(3, -1).mean(axis=1).tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((100, 50), (12, 6)),
+        ((50, 100), (6, 12)),
+        ((60, 60), (6, 6)),
+        ((100, 10), (12, 1)),
+        ((6, 9), (6, 9)),
+        ((1_000_000, 1), (12, 1)),
+    ],
+)
+def test_keep_changes_the_size_and_not_the_proportions(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    block = ImagePreprocessing(input="x", height=6, width=12, fit="keep")
+    shape = to_tensor(Image.new("RGB", size), block).shape
+    assert (shape[2], shape[1]) == expected

@@ -1,0 +1,108 @@
+"""Words of a text and their tokens, for models that answer about words. Letters: W words, T tokens.
+
+The rule, the same for a training file and for a caller's text: a word is a run of letters, marks, digits
+and underscores; a Chinese or Japanese character is a word by itself; so is every other visible sign, an
+emoji with all its parts included. Spaces part words and are no part of any. The text itself is never
+changed: places are counted in its own code points, whatever normal form it has.
+
+The tokenizer is given the words one by one, so spaces between them make no difference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Regex, pre_tokenizers
+
+from models.blocks import TextPreprocessing
+from models.errors import TextEmpty, TextTooLong
+from models.transforms.text import Row, TextEncoder
+
+NO_WORD = -1  # of a token that belongs to no word: the tokenizer's special ones
+
+_IDEOGRAPH = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
+_LETTER = r"[\p{L}\p{N}_&&[^\p{Han}\p{Hiragana}\p{Katakana}]]"
+# Zero-width joiners belong to the spelling of Persian and of Indian languages.
+_FOLLOWING = r"[\p{L}\p{M}\p{N}_\x{200c}\x{200d}&&[^\p{Han}\p{Hiragana}\p{Katakana}]]"
+_RULE = rf"{_IDEOGRAPH}\p{{M}}*|{_LETTER}{_FOLLOWING}*|(?!\s)\X"
+_SPLIT = pre_tokenizers.Split(Regex(_RULE), "isolated")
+
+Place = tuple[int, int]
+"""Start and end, in code points of the text; the end is the first that is outside."""
+
+
+def split_words(text: str) -> list[Place]:
+    """Places of the words of `text`, in order."""
+    return [place for piece, place in _SPLIT.pre_tokenize_str(text) if not piece.isspace()]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedWords:
+    """`row` is what the graph takes. `word_ids` int64 [T]: which word a token is of, or NO_WORD."""
+
+    row: Row
+    word_ids: np.ndarray
+    is_cut: bool
+
+    def first_tokens(self, words: int) -> np.ndarray:
+        """int64 [W]: each word's first token; NO_WORD for a word that has none, because the tokenizer
+        drops such signs or because the text was cut before it."""
+        first = np.full(words, NO_WORD, dtype=np.int64)
+        tokens = np.flatnonzero(self.word_ids != NO_WORD)[::-1]
+        first[self.word_ids[tokens]] = tokens  # of a word's tokens the first is written last
+        return first
+
+
+class WordEncoder:
+    """Executes a TextPreprocessing block, word by word. Thread-safe after construction."""
+
+    def __init__(self, tokenizer_json: str, block: TextPreprocessing) -> None:
+        self.block = block
+        self.tokenizer = TextEncoder(tokenizer_json, block).tokenizer
+        longest = max((len(token) for token in self.tokenizer.get_vocab()), default=1)
+        # As in TextEncoder: a text beyond this cannot fit and need not be read whole.
+        self._max_chars = (block.max_tokens + 1) * (longest + 1)
+
+    def encode_text(self, text: str, *, truncate: bool) -> tuple[list[Place], EncodedWords]:
+        """Raises TextEmpty, and TextTooLong when `truncate` is false."""
+        if len(text) > self._max_chars and not truncate:
+            raise self._too_long()
+        kept = text[: self._max_chars]
+        places = split_words(kept)
+        encoded = self.encode([kept[start:end] for start, end in places])
+        if encoded.is_cut and not truncate:
+            raise self._too_long()
+        if not (encoded.word_ids != NO_WORD).any():
+            raise TextEmpty("the text holds no word; send at least one visible character")
+        return places, encoded
+
+    def encode(self, words: Sequence[str]) -> EncodedWords:
+        """Cut to the block's `max_tokens`."""
+        return self.encode_batch([words])[0]
+
+    def encode_batch(self, sentences: Sequence[Sequence[str]]) -> list[EncodedWords]:
+        """As `encode`, for many at once (the tokenizer works on several cores)."""
+        encodings = self.tokenizer.encode_batch(
+            [list(words) for words in sentences], is_pretokenized=True
+        )
+        return [
+            self._encoded(encoding.ids, encoding.word_ids, bool(encoding.overflowing))
+            for encoding in encodings
+        ]
+
+    def _encoded(
+        self, ids: Sequence[int], word_ids: Sequence[int | None], is_cut: bool
+    ) -> EncodedWords:
+        block, tokens = self.block, np.asarray(ids, dtype=np.int64)
+        row = {block.ids_input: tokens}
+        if block.mask_input is not None:
+            row[block.mask_input] = np.ones_like(tokens)
+        if block.type_ids_input is not None:
+            row[block.type_ids_input] = np.zeros_like(tokens)
+        words = [NO_WORD if word is None else word for word in word_ids]
+        return EncodedWords(row, np.asarray(words, dtype=np.int64), is_cut)
+
+    def _too_long(self) -> TextTooLong:
+        return TextTooLong(
+            f"the text has more than {self.block.max_tokens} tokens; shorten it or ask for truncation"
+        )

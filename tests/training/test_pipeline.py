@@ -16,7 +16,7 @@ from training.pipeline import Request, configure, resume_command, run
 from training.predict import onnx_predict
 from training.runs import RunFolder
 
-QUICK = ("epochs=2", "width=8", "gates.accuracy_floor=none", "gates.beats=")
+QUICK = ("epochs=2", "residual.width=8", "gates.accuracy_floor=none", "gates.beats=")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_bundle_is_whole_and_says_where_it_comes_from(
     assert manifest.evaluation[0].interval is not None
     assert [gate.name for gate in manifest.gates] == ["parity"]
     assert manifest.provenance is not None
-    assert manifest.provenance.config["width"] == 8
+    assert manifest.provenance.config["residual"]["width"] == 8
     assert len(manifest.provenance.data_sha256) == 64
 
 
@@ -59,7 +59,7 @@ def test_the_card_holds_the_manifests_figures(published: tuple[Bundle, Request, 
     card = bundle.read_text("card.md")
     assert f"{bundle.manifest.evaluation[0].value:.4f}" in card
     assert "plots/loss.png" in card
-    assert "width = 8" in card
+    assert "residual.width = 8" in card
 
 
 def test_every_stage_is_announced_in_order_and_the_end_says_what_to_do_next(
@@ -76,7 +76,7 @@ def test_every_stage_is_announced_in_order_and_the_end_says_what_to_do_next(
 def test_a_failed_gate_publishes_nothing(tmp_path: Path) -> None:
     request = Request(
         "digits",
-        settings=("epochs=1", "width=4", "gates.accuracy_floor=0.999"),
+        settings=("epochs=1", "residual.width=4", "gates.accuracy_floor=0.999"),
         repository=tmp_path / "models",
         runs=tmp_path / "runs",
     )
@@ -101,7 +101,7 @@ def test_a_finished_run_resumes_into_the_next_version(
     ("settings", "message"),
     [
         (("name=other",), "nothing to resume"),
-        (("width=16",), "cannot be changed by --resume"),
+        (("residual.width=16",), "cannot be changed by --resume"),
     ],
 )
 def test_resume_refuses_what_would_be_another_run(

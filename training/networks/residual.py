@@ -10,6 +10,8 @@ Shapes: N items, C channels, S side in pixels, K classes, F features.
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.networks.layers import weights_of
+
 _LAST_SIDE = 4  # pixels; smaller maps hold more padding than picture
 _MOST_STAGES = 4
 
@@ -60,6 +62,9 @@ class ResidualClassifier(nn.Module):
         features_nf = self.blocks(self.stem(image)).mean(dim=(2, 3))
         logits: Tensor = self.head(features_nf)
         return logits
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        return weights_of(self.stem, *self.blocks, self.head)
 
 
 def stages_for(side: int) -> int:

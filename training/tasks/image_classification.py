@@ -19,7 +19,7 @@ from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from training import metrics, optimizer, plots
 from training.data.augment import augment
 from training.data.images import Pixels, normalise
-from training.networks.residual import ResidualClassifier
+from training.networks import registry
 from training.tasks import classification
 from training.tasks.image_settings import ImageClassificationConfig
 from training.tasks.image_work import ImageWork
@@ -37,7 +37,7 @@ class ImageClassifierModule(lightning.LightningModule):
 
     def __init__(
         self,
-        network: ResidualClassifier,
+        network: torch.nn.Module,
         config: ImageClassificationConfig,
         block: ImagePreprocessing,
     ) -> None:
@@ -78,12 +78,11 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
     temperature: float = 1.0
 
     def lightning_module(self) -> ImageClassifierModule:
-        network = ResidualClassifier(
+        network = registry.build(
+            self.config,
             channels=self.images.channels,
             side=self.images.side,
             classes=len(self.class_names),
-            width=self.config.width,
-            dropout=self.config.dropout,
         )
         return ImageClassifierModule(network, self.config, self.images.block)
 

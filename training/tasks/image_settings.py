@@ -1,19 +1,21 @@
 """What the image recipes may be told. Apart from the works, so that reading it needs no torch."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from training.config import ConfigRecord, RunConfig
+from training.config import ConfigRecord, PretrainedConfig, RunConfig
+from training.networks import settings as networks
+from training.networks.registry import NETWORKS, PATTERN
 
 
 class ImageConfig(ConfigRecord):
     """How pictures become tensors."""
 
     side: int = Field(
-        default=0, ge=0, le=256, description="pixels; 0 takes the data's own size up to `largest`"
+        default=0, ge=0, le=512, description="pixels; 0 takes the data's own size up to `largest`"
     )
-    largest: int = Field(default=64, ge=8, le=256, description="upper limit of the data's own size")
+    largest: int = Field(default=64, ge=8, le=512, description="upper limit of the data's own size")
     channels: Literal["auto", "L", "RGB"] = Field(
         default="auto", description="grey or colour; auto: grey when no picture has colour"
     )
@@ -52,14 +54,57 @@ class ImageRunConfig(RunConfig):
     )
 
 
-class ImageClassificationConfig(ImageRunConfig):
-    """A residual CNN on small pictures."""
+class ShapesConfig(ConfigRecord):
+    """The pictures of shapes that a recipe draws when it is given no data."""
 
+    train: int = Field(default=4000, ge=30, description="pictures to learn and to validate with")
+    test: int = Field(default=1000, ge=10, description="pictures to be judged on")
+    side: int = Field(default=32, ge=16, le=256, description="pixels")
+
+
+class ImageClassificationConfig(ImageRunConfig):
+    """A network of any family on labelled pictures."""
+
+    own_data: Literal["digits", "shapes"] = Field(
+        default="digits", description="what to learn without --data"
+    )
+    shapes: ShapesConfig = ShapesConfig()
+    network: str = Field(
+        default="residual",
+        pattern=PATTERN,
+        description=f"the family: {', '.join(NETWORKS)}, or timm:NAME where timm is installed; its "
+        "group of settings has its name. --pretrained takes its place",
+    )
+    residual: networks.ResidualConfig = networks.ResidualConfig()
+    mlp: networks.MlpConfig = networks.MlpConfig()
+    lenet: networks.LenetConfig = networks.LenetConfig()
+    alexnet: networks.AlexnetConfig = networks.AlexnetConfig()
+    vgg: networks.VggConfig = networks.VggConfig()
+    inception: networks.InceptionConfig = networks.InceptionConfig()
+    resnet: networks.ResnetConfig = networks.ResnetConfig()
+    capsnet: networks.CapsnetConfig = networks.CapsnetConfig()
+    efficientnet: networks.EfficientnetConfig = networks.EfficientnetConfig()
+    vit: networks.VitConfig = networks.VitConfig()
+    convnext: networks.ConvnextConfig = networks.ConvnextConfig()
+    pretrained: PretrainedConfig = PretrainedConfig()
     augment: AugmentConfig = AugmentConfig()
-    width: int = Field(default=32, ge=4, le=512, description="channels of the first stage")
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="before the last layer")
+    dropout: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="units left out while learning; where, the network says",
+    )
     label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="softens the targets")
     top_k: int = Field(default=3, ge=1, le=1000, description="labels in an answer by default")
+
+    @model_validator(mode="after")
+    def _only_the_networks_own_settings(self) -> Self:
+        """A setting of another family would change nothing, and nobody would notice."""
+        for name in NETWORKS:
+            group = getattr(self, name)
+            if name != self.network and group != type(group)():
+                raise ValueError(f"{name}.* is set, but network is {self.network}")
+        return self
 
 
 class ImageGenerationConfig(ImageRunConfig):

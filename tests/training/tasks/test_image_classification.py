@@ -14,7 +14,7 @@ from training.work import Array, Arrays, Predict
 
 @pytest.fixture(scope="module")
 def work() -> ImageClassificationWork:
-    config = with_settings(recipes.get("digits").build_config(), ["width=4"])
+    config = with_settings(recipes.get("digits").build_config(), ["residual.width=4"])
     work = recipes.get("digits").work_class()(config, None)
     assert isinstance(work, ImageClassificationWork)
     work.prepare()

@@ -17,7 +17,7 @@ RECIPES = (
             "epochs=10",
             "batch_size=128",
             "cpu_threads=0",
-            "width=16",
+            "residual.width=16",
         ),
         tiny=("max_steps=20",),
     ),

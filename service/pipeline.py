@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from models.errors import InputError, SlipwayError
+from service.batching.ticket import Ticket
 from service.completion import complete
-from service.errors import BadRequest, InferenceFailed, InputRefused, NotReady
+from service.errors import BadRequest, InferenceFailed, InputRefused, NotReady, QueueFull
 from service.offload import offload
 from service.registry import ServedModel
-from service.tasks.base import Answer, BatchTask, GenerationTask, Prepared, Row, TaskOptions
+from service.tasks.base import Answer, BatchTask, GenerationTask, Item, Prepared, Row, TaskOptions
 from service.terms import Terms
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ async def _predict_window(
     if not isinstance(task, BatchTask) or model.batcher is None:
         raise NotReady(f"model {model.key} takes no instances at the moment")
     began = clock()
-    prepared = await _each(_preprocess(task, ask, terms) for ask in asks)
+    prepared = await _prepare(task, asks, terms)
     preprocessed = clock()
     rows = await _run(model.batcher, prepared, terms, phases)
     ran = clock()
@@ -118,6 +119,22 @@ async def _predict_window(
     prediction.answers.extend(await _postprocess(task, rows, prepared, asks))
     phases.preprocess_s += preprocessed - began
     phases.postprocess_s += clock() - ran
+
+
+async def _prepare(task: BatchTask, asks: Sequence[Ask], terms: Terms) -> list[Prepared]:
+    """In order. Many texts are tokenized in one go, by several cores at once."""
+    options = asks[0].options
+    if task.prepares_together and len(asks) > 1 and all(ask.options is options for ask in asks):
+
+        def work() -> list[Prepared]:
+            terms.check(time.monotonic())
+            return task.preprocess_many([ask.instance for ask in asks], options)
+
+        try:
+            return await offload(work)
+        except InputError:
+            pass  # asked one by one, below, they show whose fault it is
+    return await _each(_preprocess(task, ask, terms) for ask in asks)
 
 
 async def _preprocess(task: BatchTask, ask: Ask, terms: Terms) -> Prepared:
@@ -139,18 +156,11 @@ async def _run(
     leaves, is withdrawn."""
     owners = [index for index, each in enumerate(prepared) for _ in each.items]
     items = [item for each in prepared for item in each.items]
-    tickets = []
+    tickets: list[Ticket] = []
     try:
         for index, item in zip(owners, items, strict=True):
             try:
-                ticket = batcher.enqueue_item(
-                    item,
-                    deadline=terms.deadline,
-                    is_own_deadline=terms.is_own_deadline,
-                    priority=terms.priority,
-                    caller=terms.caller,
-                )
-                tickets.append(ticket)
+                tickets.append(await _enqueue(batcher, item, terms, tickets))
             except _ABOUT_AN_INSTANCE as error:
                 raise _InstanceFailed(index, error) from error
         try:
@@ -166,6 +176,26 @@ async def _run(
     for index, row in zip(owners, rows, strict=True):
         by_instance[index].append(row)
     return by_instance
+
+
+async def _enqueue(
+    batcher: "Batcher", item: Item, terms: Terms, earlier: Sequence[Ticket]
+) -> Ticket:
+    """A request of many items is not refused for a queue that its own items fill: they are waited for."""
+    while True:
+        try:
+            return batcher.enqueue_item(
+                item,
+                deadline=terms.deadline,
+                is_own_deadline=terms.is_own_deadline,
+                priority=terms.priority,
+                caller=terms.caller,
+            )
+        except QueueFull:
+            pending = [ticket.future for ticket in earlier if not ticket.is_done]
+            if not pending:
+                raise
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _postprocess(

@@ -137,9 +137,18 @@ class BatchTask(ServiceTask[InstanceT, OptionsT]):
     is_heavy_to_answer: ClassVar[bool] = False
     """True when postprocessing one row takes long enough to belong in a thread."""
 
+    prepares_together: ClassVar[bool] = False
+    """True when `preprocess_many` is quicker than one after the other; it is then called in a thread."""
+
     @abstractmethod
     def preprocess(self, instance: InstanceT, options: OptionsT) -> Prepared:
         """At least one item. Raises InputError and its kin."""
+
+    def preprocess_many(
+        self, instances: Sequence[InstanceT], options: OptionsT
+    ) -> list[Prepared]:
+        """As `preprocess` of each, in order; the error need not name whose it is."""
+        return [self.preprocess(instance, options) for instance in instances]
 
     @abstractmethod
     def postprocess(self, rows: Sequence[Row], prepared: Prepared, options: OptionsT) -> Answer:

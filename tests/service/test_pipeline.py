@@ -137,21 +137,56 @@ def test_an_error_shared_by_several_callers_is_not_changed_for_them(bundle: Bund
     assert shared.message == "the model failed on this input"
 
 
-def test_a_full_queue_refuses_the_request_and_withdraws_its_items(bundle: Bundle) -> None:
+def test_a_full_queue_refuses_the_request(bundle: Bundle) -> None:
     async def scenario() -> None:
         gate = Gate()
         model = served(bundle, gate, queue_rows=4)
         running = asyncio.create_task(predict(model, asks(1, 2, 3, 4)))
         await until(lambda: bool(gate.seen))
-        assert model.meters.in_flight == 1
+        waiting = asyncio.create_task(predict(model, asks(5, 6, 7, 8)))
+        await until(lambda: model.batcher is not None and model.batcher.pending_rows == 4)
+        assert model.meters.in_flight == 2
         with pytest.raises(QueueFull) as caught:
             await predict(model, asks(*range(10, 18)))
         assert not caught.value.message.startswith("instance")
         gate.opened.set()
         assert first(await running) == [2, 4, 6, 8]
+        assert first(await waiting) == [10, 12, 14, 16]
         assert first(await predict(model, asks(9))) == [18]
         assert not any(value >= 10 for value in gate.seen)
         assert model.meters.in_flight == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_request_larger_than_the_queue_waits_for_its_own_items(bundle: Bundle) -> None:
+    async def scenario() -> Prediction:
+        gate = Gate()
+        model = served(bundle, gate, queue_rows=4)
+        running = asyncio.create_task(predict(model, asks(1, 2, 3, 4)))
+        await until(lambda: bool(gate.seen))
+        large = asyncio.create_task(predict(model, asks(*range(10, 18))))
+        await until(lambda: model.batcher is not None and model.batcher.pending_rows == 4)
+        gate.opened.set()
+        await running
+        return await large
+
+    assert first(asyncio.run(scenario())) == [2.0 * value for value in range(10, 18)]
+
+
+def test_a_request_that_waits_for_its_own_items_ends_at_its_deadline(bundle: Bundle) -> None:
+    async def scenario() -> None:
+        gate = Gate()
+        model = served(bundle, gate, queue_rows=4)
+        running = asyncio.create_task(predict(model, asks(1, 2, 3, 4)))
+        await until(lambda: bool(gate.seen))
+        at = asyncio.get_running_loop().time() + 0.05
+        with pytest.raises(DeadlineExceeded):
+            await predict(model, asks(*range(10, 18)), Terms(deadline=at))
+        assert model.batcher is not None
+        assert model.batcher.pending_rows == 0
+        gate.opened.set()
+        await running
 
     asyncio.run(scenario())
 

@@ -14,6 +14,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+# Below every number that a network makes, within the range of half precision, and not infinite: a row of
+# padding alone stays finite.
+OUT_OF_SIGHT = -1e4
+
 Pooling = Literal["first", "mean", "max", "mean_max"]
 
 
@@ -98,7 +102,5 @@ def pool(vectors: Tensor, attention_mask: Tensor, pooling: Pooling) -> Tensor:
     if pooling in ("mean", "mean_max"):
         parts = (*parts, (vectors * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0))
     if pooling in ("max", "mean_max"):
-        # The least value of the type, not −inf: a row of padding alone stays finite.
-        lowest = torch.finfo(vectors.dtype).min
-        parts = (*parts, vectors.masked_fill(mask == 0, lowest).amax(dim=1))
+        parts = (*parts, vectors.masked_fill(mask == 0, OUT_OF_SIGHT).amax(dim=1))
     return torch.cat(list(parts), dim=1)

@@ -73,14 +73,14 @@ def load_text_encoder(source: str) -> TextCheckpoint:
     hidden = getattr(module.config, "hidden_size", None)
     if not isinstance(hidden, int) or "input_ids" not in _arguments(module):
         raise DataError(f"{folder}: a {module.config.model_type} model does not read text")
-    _require_embeddings(folder, module, tokenizer_json)
+    require_embeddings(folder, module, tokenizer_json)
     return TextCheckpoint(
         folder=folder,
         module=module,
         tokenizer_json=tokenizer_json,
         special=special,
         hidden=hidden,
-        max_tokens=_max_tokens(folder, module),
+        max_tokens=max_tokens(folder, module),
         takes_type_ids="token_type_ids" in _arguments(module)
         and getattr(module.config, "type_vocab_size", 0) > 1,
     )
@@ -142,7 +142,7 @@ def _arguments(module: nn.Module) -> set[str]:
     return set(inspect.signature(module.forward).parameters)
 
 
-def _require_embeddings(folder: Path, module: nn.Module, tokenizer_json: str) -> None:
+def require_embeddings(folder: Path, module: nn.Module, tokenizer_json: str) -> None:
     rows = module.get_input_embeddings().num_embeddings  # type: ignore[operator]
     vocabulary = Tokenizer.from_str(tokenizer_json).get_vocab()
     highest = max(vocabulary.values(), default=-1)
@@ -152,7 +152,7 @@ def _require_embeddings(folder: Path, module: nn.Module, tokenizer_json: str) ->
         )
 
 
-def _max_tokens(folder: Path, module: nn.Module) -> int:
+def max_tokens(folder: Path, module: nn.Module) -> int:
     """What the position embeddings and the tokenizer's own limit allow."""
     limits = [_LONGEST_TOKENS]
     positions = getattr(module.config, "max_position_embeddings", None)

@@ -3,7 +3,8 @@
     image/png, image/jpeg, image/webp, text/plain   the body is one instance; options in the query string
     multipart/form-data                             each file (or text field) is one; options are fields
     application/json                                {"<field>": one or many, option: …} or
-                                                    {"instances": […], "parameters": {option: …}}
+                                                    {"instances": […], "parameters": {option: …}};
+                                                    the parts of one object may stand by themselves
 
 `parameters` may also hold V2's `timeout` and `priority`.
 
@@ -98,7 +99,7 @@ def parse_json(body: bytes) -> object:
 
 def from_json(document: object, task: ServiceTask) -> Intake:
     """An object with the task's own field, or with `instances`; the rest are options."""
-    members = _object(document)
+    members = _gathered(_object(document), task)
     given = [name for name in (task.field, "instances") if name in members]
     if len(given) != 1:
         raise BadRequest(f'send {{"{task.field}": …}} or {{"instances": […]}} to this model')
@@ -163,6 +164,14 @@ def _read_each(values: list[object], task: ServiceTask) -> list[object]:
                 raise InputError(f"instance {index}: {error.message}") from error
             raise
     return instances
+
+
+def _gathered(members: dict[str, object], task: ServiceTask) -> dict[str, object]:
+    """An instance whose parts stand beside the options, under the task's own field."""
+    if task.field in members or "instances" in members:
+        return members
+    parts = {name: members.pop(name) for name in task.parts if name in members}
+    return {**members, task.field: parts} if parts else members
 
 
 def _object(document: object) -> dict[str, object]:

@@ -1,9 +1,12 @@
-"""Logits → probabilities → labelled scores."""
+"""Logits → probabilities → labelled scores; one logit → the score of a pair."""
 
+import math
 from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
+
+from models.blocks import ScorePostprocessing
 
 
 class LabelScore(TypedDict):
@@ -27,3 +30,12 @@ def top_k(scores: np.ndarray, labels: Sequence[str], k: int) -> list[LabelScore]
         LabelScore(label=labels[index], score=float(scores[index]), index=int(index))
         for index in order
     ]
+
+
+def pair_score(logit: float, block: ScorePostprocessing) -> float:
+    """What a cross-encoder's only number means: the block's activation, then its scale."""
+    if block.activation == "sigmoid":
+        # Of the negative magnitude, so that no logit overflows.
+        power = math.exp(-abs(logit))
+        logit = 1 / (1 + power) if logit >= 0 else power / (1 + power)
+    return logit * block.scale

@@ -95,6 +95,19 @@ class TextEncoder:
         _require_both(encoding)
         return [self._placed(encoding, (first, second), truncate=truncate)]
 
+    def encode_pairs(self, pairs: Sequence[tuple[str, str]], *, truncate: bool = True) -> list[Row]:
+        """One item each, without windows and without the tokens' places: as `encode_batch` for pairs.
+
+        Raises as `encode_pair`.
+        """
+        shortened = [tuple(self._beginnings(pair)) for pair in pairs]
+        encodings = self.tokenizer.encode_batch_fast(shortened)
+        for index, pair in enumerate(pairs):
+            if not encodings[index].overflowing and shortened[index] != pair:
+                encodings[index] = self.tokenizer.encode(*pair)
+            _require_both(encodings[index])
+        return [self._row(encoding, truncate=truncate) for encoding in encodings]
+
     def _windows(self, first: str, second: str, *, truncate: bool) -> list[EncodedText]:
         block = self.block
         _require_unicode((first, second))

@@ -83,6 +83,18 @@ for _entry in (
         plugin="service.tasks.text_classification:TextClassification",
     ),
     TaskEntry(
+        "sentence-embedding",
+        reads="text",
+        answers="a vector",
+        plugin="service.tasks.sentence_embedding:SentenceEmbedding",
+    ),
+    TaskEntry(
+        "text-similarity",
+        reads="two texts",
+        answers="a score",
+        plugin="service.tasks.text_similarity:TextSimilarity",
+    ),
+    TaskEntry(
         "text-generation",
         reads="a prompt",
         answers="its continuation",

@@ -77,6 +77,9 @@ class ServiceTask(ABC, Generic[InstanceT, OptionsT]):
     field: ClassVar[str]
     """JSON member that carries an instance (or a list of them) in the typed endpoint."""
 
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Members of an instance that is an object. They may also stand beside the options: one instance."""
+
     media_types: ClassVar[tuple[str, ...]] = ()
     """Content types that may be sent as the raw body or as a file."""
 
@@ -144,9 +147,7 @@ class BatchTask(ServiceTask[InstanceT, OptionsT]):
     def preprocess(self, instance: InstanceT, options: OptionsT) -> Prepared:
         """At least one item. Raises InputError and its kin."""
 
-    def preprocess_many(
-        self, instances: Sequence[InstanceT], options: OptionsT
-    ) -> list[Prepared]:
+    def preprocess_many(self, instances: Sequence[InstanceT], options: OptionsT) -> list[Prepared]:
         """As `preprocess` of each, in order; the error need not name whose it is."""
         return [self.preprocess(instance, options) for instance in instances]
 

@@ -58,12 +58,12 @@ def _publish(
         (staged / file).write_text(text)
     if golden is not None:
         if model is not None:
-            golden = Golden(golden.inputs, _answers(model, golden))
+            golden = Golden(golden.inputs, answers_of(model, golden))
         golden.save(staged / "golden.npz")
     return publish(repository, draft, staged)
 
 
-def _answers(model: bytes, golden: Golden) -> dict[str, np.ndarray]:
+def answers_of(model: bytes, golden: Golden) -> dict[str, np.ndarray]:
     names = list(golden.outputs)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     return dict(zip(names, session.run(names, golden.inputs), strict=True))

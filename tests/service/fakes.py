@@ -23,6 +23,7 @@ from service.settings import Settings
 from service.tasks import open_task
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult
 from tests.service.bundles import byte_tokenizer
+from tests.service.text_bundles import embedded, likeness
 
 Compute = Callable[[str, Arrays], Arrays]
 
@@ -37,6 +38,10 @@ def compute(task: str, inputs: Arrays) -> Arrays:
     if task == "text-classification":
         lengths = inputs["attention_mask"].sum(1) % 3
         return {"logits": 5 * np.eye(3, dtype=np.float32)[lengths]}
+    if task == "sentence-embedding":
+        return {"embedding": embedded(inputs["input_ids"], inputs["attention_mask"])}
+    if task == "text-similarity":
+        return {"logits": likeness(inputs["attention_mask"], inputs["token_type_ids"])}
     if task == "image-generation":
         level = (inputs["label"] / 10).astype(np.float32)
         noise = np.tanh(inputs["noise"].mean(1)) * 0.4

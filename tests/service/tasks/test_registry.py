@@ -7,6 +7,12 @@ import pytest
 from models.errors import ManifestInvalid
 from service.tasks import TaskEntry, known, open_task, plugin, register
 from tests.service.bundles import BUNDLES
+from tests.service.text_bundles import embedding_bundle, similarity_bundle
+
+MAKERS = BUNDLES | {
+    "sentence-embedding": embedding_bundle,
+    "text-similarity": similarity_bundle,
+}
 
 NAMES = [entry.name for entry in known()]
 
@@ -30,7 +36,7 @@ def test_a_plugin_carries_the_name_it_is_registered_under(name: str) -> None:
 def test_the_example_of_a_loaded_model_is_an_instance_it_prepares(
     name: str, tmp_path: Path
 ) -> None:
-    task = open_task(BUNDLES[name](tmp_path / "repository"))
+    task = open_task(MAKERS[name](tmp_path / "repository"))
     instance = task.read_json(task.example())
     assert task.preprocess(instance, task.parse_options({}))
 

@@ -29,7 +29,7 @@ class _Sequences(Dataset[TokenBatch]):
         return torch.from_numpy(ids), torch.from_numpy(mask), labels
 
 
-class _SimilarLengths(Sampler[list[int]]):
+class SimilarLengths(Sampler[list[int]]):
     """Rows of similar length together; shuffled ones anew in each epoch, by torch's own seed."""
 
     def __init__(self, lengths: NDArray[np.int64], batch_size: int, *, shuffle: bool) -> None:
@@ -58,7 +58,7 @@ def token_loader(
 ) -> DataLoader[TokenBatch]:
     """Yields (ids int64 [B, T], mask int64 [B, T], labels int64 [B])."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    sampler = _SimilarLengths(lengths, batch_size, shuffle=shuffle)
+    sampler = SimilarLengths(lengths, batch_size, shuffle=shuffle)
     return DataLoader(_Sequences(rows, labels), sampler=sampler, batch_size=None)
 
 

@@ -14,6 +14,7 @@ before it came here.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -25,6 +26,8 @@ from service.offload import offload
 from service.pipeline import MAX_INSTANCES
 from service.tasks.base import ServiceTask
 from service.terms import take_priority, take_timeout_s
+
+T = TypeVar("T")
 
 JSON, MULTIPART, BYTES = "application/json", "multipart/form-data", "application/octet-stream"
 _MAX_FIELDS = 64
@@ -68,10 +71,15 @@ async def read_document(
     request: Request, read: Callable[[object, ServiceTask], Intake], task: ServiceTask
 ) -> Intake:
     """`read` the body's JSON; a long body is parsed, and its pictures unpacked, off the event loop."""
+    return await with_document(request, lambda document: read(document, task))
+
+
+async def with_document(request: Request, read: Callable[[object], T]) -> T:
+    """What `read` makes of the body's JSON, for any dialect; off the event loop where the body is long."""
     body = await request.body()
     if len(body) > _INLINE_BYTES:
-        return await offload(lambda: read(parse_json(body), task))
-    return read(parse_json(body), task)
+        return await offload(lambda: read(parse_json(body)))
+    return read(parse_json(body))
 
 
 def content_type(request: Request) -> str:

@@ -108,6 +108,14 @@ class TextEncoder:
             _require_both(encodings[index])
         return [self._row(encoding, truncate=truncate) for encoding in encodings]
 
+    def encode_whole(self, texts: Sequence[str], *, special: bool) -> list[Encoding]:
+        """Never cut; `special`: with the tokens that the tokenizer adds. Raises InputError."""
+        _require_unicode(texts)
+        encodings: list[Encoding] = self._whole.encode_batch(
+            list(texts), add_special_tokens=special
+        )
+        return encodings
+
     def _windows(self, first: str, second: str, *, truncate: bool) -> list[EncodedText]:
         block = self.block
         _require_unicode((first, second))

@@ -22,6 +22,7 @@ _log = logging.getLogger("slipway.openai")
 MAX_CHOICES = 16
 MAX_PROMPTS = 64
 
+TEXT_FORMS = "text, token ids, or a list of either"
 TokenIds = list[StrictInt]
 Prompts = str | TokenIds | list[str] | list[TokenIds]
 
@@ -35,10 +36,12 @@ class ParameterInvalid(RequestError):
 
 
 class OpenAIRequest(BaseModel):
-    """Unknown members are refused. `unsupported`: member → the values that change nothing."""
+    """Unknown members are refused. `unsupported`: member → the values that change nothing. `forms`: member
+    that has several forms → these in words."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     unsupported: ClassVar[dict[str, tuple[object, ...]]] = {}
+    forms: ClassVar[dict[str, str]] = {"prompt": TEXT_FORMS}
 
 
 class CompletionRequest(OpenAIRequest):
@@ -108,7 +111,7 @@ def parse(kind: type[RequestT], document: object) -> RequestT:
     try:
         return kind.model_validate(members)
     except ValidationError as error:
-        raise _parameter_invalid(error) from error
+        raise _parameter_invalid(error, kind.forms) from error
 
 
 def bounded(name: str, value: int | None, highest: int) -> int:
@@ -119,15 +122,15 @@ def bounded(name: str, value: int | None, highest: int) -> int:
     return number
 
 
-def _parameter_invalid(error: ValidationError) -> ParameterInvalid:
+def _parameter_invalid(error: ValidationError, forms: dict[str, str]) -> ParameterInvalid:
     first = error.errors(include_url=False, include_input=False)[0]
     name = str(first["loc"][0])[:64]
     if first["type"] == "extra_forbidden":
         return ParameterInvalid(f"unrecognized request argument: {name!r}", name)
     if first["type"] == "missing":
         return ParameterInvalid(f"you must provide {name!r}", name)
-    if len(first["loc"]) > 1 and name == "prompt":
-        return ParameterInvalid("'prompt' must be text, token ids, or a list of either", name)
+    if len(first["loc"]) > 1 and name in forms:
+        return ParameterInvalid(f"{name!r} must be {forms[name]}", name)
     message = first["msg"]
     return ParameterInvalid(f"{name!r}: {message[0].lower()}{message[1:]}", name)
 
@@ -150,6 +153,10 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 class OpenAIRoute(APIRoute):
     """Answers errors in OpenAI's shape instead of ours; the log and the counters see the same reason."""
 
+    @staticmethod
+    def shape(error: SlipwayError) -> dict[str, object]:
+        return error_object(error)
+
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
 
@@ -162,7 +169,7 @@ class OpenAIRoute(APIRoute):
                     _log.error("%s", error, exc_info=error)
                 seconds = retry_after(error)
                 headers = {} if seconds is None else {"retry-after": seconds}
-                return Json(error_object(error), error.status, headers)
+                return Json(self.shape(error), error.status, headers)
 
         return handle
 

@@ -92,3 +92,8 @@ def server_timing(request: Request, phases: Phases) -> str:
     return ", ".join(
         f"{name};dur={seconds * 1e3:.3f}" for name, seconds in parts.items() if seconds
     )
+
+
+def model_headers(model: ServedModel) -> dict[str, str]:
+    """For dialects whose bodies have no place for it: which model has answered, in which version."""
+    return {"x-model-name": model.key.name, "x-model-version": str(model.key.version)}

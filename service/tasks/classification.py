@@ -22,17 +22,20 @@ class ClassificationOptions(TaskOptions):
         le=1000,
         description="labels to return, best first; default: the model's",
     )
+    raw_scores: bool = Field(
+        default=False, description="the graph's own numbers instead of probabilities"
+    )
 
 
 class LabelledScore(BaseModel):
     label: str
-    score: float = Field(ge=0, le=1, description="calibrated probability")
+    score: float = Field(description="calibrated probability, unless raw scores are asked for")
     index: int = Field(description="class number")
 
 
 class ClassificationAnswer(BaseModel):
     label: str = Field(description="the most probable label")
-    score: float = Field(ge=0, le=1)
+    score: float
     labels: list[LabelledScore] = Field(description="best first")
 
 
@@ -68,7 +71,9 @@ class ClassificationTask(BatchTask[InstanceT, ClassificationOptions]):
         logits = np.atleast_1d(rows[0][self._block.output])
         if not np.isfinite(logits).all():
             raise InferenceFailed("the model's answer to this input is not a number")
-        if self._block.is_probability:
+        if options.raw_scores:
+            scores = logits.astype(np.float32)
+        elif self._block.is_probability:
             scores = np.clip(logits.astype(np.float32), 0, 1)
         else:
             scores = softmax(logits, self.manifest.temperature)

@@ -82,9 +82,7 @@ def answer_tokens(
 ) -> tuple[int, int] | None:
     """(first, last) token of the characters `start` … `end` − 1 of the context; None where the window
     does not hold all of them."""
-    inside = np.flatnonzero(
-        (sequence == CONTEXT) & (offsets[:, 1] > offsets[:, 0])
-    )
+    inside = np.flatnonzero((sequence == CONTEXT) & (offsets[:, 1] > offsets[:, 0]))
     if not inside.size or start < offsets[inside[0], 0] or end > offsets[inside[-1], 1]:
         return None
     touching = inside[(offsets[inside, 1] > start) & (offsets[inside, 0] < end)]

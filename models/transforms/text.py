@@ -110,7 +110,7 @@ class TextEncoder:
 
     def encode_whole(self, texts: Sequence[str], *, special: bool) -> list[Encoding]:
         """Never cut; `special`: with the tokens that the tokenizer adds. Raises InputError."""
-        _require_unicode(texts)
+        require_unicode(texts)
         encodings: list[Encoding] = self._whole.encode_batch(
             list(texts), add_special_tokens=special
         )
@@ -118,7 +118,7 @@ class TextEncoder:
 
     def _windows(self, first: str, second: str, *, truncate: bool) -> list[EncodedText]:
         block = self.block
-        _require_unicode((first, second))
+        require_unicode((first, second))
         head = self._whole.encode(first[: self._max_chars], add_special_tokens=False)
         limit_chars = self._max_chars * MOST_WINDOWS
         tail = self._whole.encode(second[:limit_chars], add_special_tokens=False)
@@ -167,7 +167,7 @@ class TextEncoder:
         return row
 
     def _beginnings(self, texts: Sequence[str]) -> list[str]:
-        _require_unicode(texts)
+        require_unicode(texts)
         return [text[: self._max_chars] for text in texts]
 
     def _is_unread(self, text: str, encoding: Encoding) -> bool:
@@ -176,7 +176,8 @@ class TextEncoder:
         return len(text) > self._max_chars and not encoding.overflowing
 
 
-def _require_unicode(texts: Sequence[str]) -> None:
+def require_unicode(texts: Sequence[str]) -> None:
+    """Raises InputError for half a surrogate pair, which JSON can say and no tokenizer reads."""
     for text in texts:
         if not text.isascii():
             try:

@@ -16,7 +16,7 @@ from tokenizers import Regex, pre_tokenizers
 
 from models.blocks import TextPreprocessing
 from models.errors import TextEmpty, TextTooLong
-from models.transforms.text import Row, TextEncoder
+from models.transforms.text import Row, TextEncoder, require_unicode
 
 NO_WORD = -1  # of a token that belongs to no word: the tokenizer's special ones
 
@@ -58,13 +58,18 @@ class WordEncoder:
 
     def __init__(self, tokenizer_json: str, block: TextPreprocessing) -> None:
         self.block = block
+        self.tokenizer_json = tokenizer_json
         self.tokenizer = TextEncoder(tokenizer_json, block).tokenizer
         longest = max((len(token) for token in self.tokenizer.get_vocab()), default=1)
         # As in TextEncoder: a text beyond this cannot fit and need not be read whole.
         self._max_chars = (block.max_tokens + 1) * (longest + 1)
 
     def encode_text(self, text: str, *, truncate: bool) -> tuple[list[Place], EncodedWords]:
-        """Raises TextEmpty, and TextTooLong when `truncate` is false."""
+        """The words' places in `text`, and their tokens.
+
+        Raises TextEmpty, TextTooLong when `truncate` is false, InputError for what is not Unicode.
+        """
+        require_unicode((text,))
         if len(text) > self._max_chars and not truncate:
             raise self._too_long()
         kept = text[: self._max_chars]

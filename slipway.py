@@ -24,6 +24,7 @@ from nothing to an answer:
 # In the order of a model's life, which is also the order of `slipway --help`.
 _COMMANDS = (
     "training.cli",
+    "training.importing.cli",
     "models.cli",
     "service.importing.cli",
     "service.cli",
@@ -90,6 +91,7 @@ def _missing_extra(error: ModuleNotFoundError) -> int:
         "onnx": "train",
     }
     extras |= {"babel": "train", "sklearn": "train", "matplotlib": "train", "onnxscript": "train"}
+    extras |= {"transformers": "train", "sentence_transformers": "train", "safetensors": "train"}
     if package not in extras:
         raise error
     print(f"error: this command needs {package}: pip install .[{extras[package]}]", file=sys.stderr)

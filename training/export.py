@@ -53,6 +53,7 @@ def export(plan: ExportPlan, example: Arrays, target: Path) -> None:
     except Exception as error:  # torch raises a dozen kinds; the run ends with one line
         raise ExportFailed(f"torch cannot export the network: {_first_line(error)}") from error
     assert program is not None  # None only when a file name is given
+    _free_output_names(program.model.graph)
     _write(program.model_proto, target)
     if plan.finish is not None:
         plan.finish(target)
@@ -108,6 +109,16 @@ def _signature(spec: TensorSpec) -> tuple[str, str, tuple[int | str, ...]]:
 def _free(axis: int | str | None) -> int | str:
     """Names of output axes are the exporter's choice; what counts is that they are free."""
     return axis if isinstance(axis, int) else "free"
+
+
+def _free_output_names(graph: Any) -> None:
+    """The exporter names inner values after torch's operators, `embedding` for one, also where an output
+    has that name: two values of one name are no valid graph."""
+    outputs = {value.name: value for value in graph.outputs}
+    for number, node in enumerate(graph):
+        for value in node.outputs:
+            if value.name in outputs and value is not outputs[value.name]:
+                value.name = f"{value.name}.{number}"
 
 
 def _write(model: onnx.ModelProto, target: Path) -> None:

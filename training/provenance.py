@@ -25,10 +25,10 @@ def provenance(config: RunConfig, data_sha256: str, duration_s: float) -> Proven
     )
 
 
-def versions() -> dict[str, str]:
-    """Installed packages that shape the result, and Python itself."""
+def versions(*more: str) -> dict[str, str]:
+    """Installed packages that shape the result, and Python itself. `more`: packages beside the usual."""
     found = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *more):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -4,7 +4,7 @@ Atomicity and version numbers are `models.publish`'s business. What is written h
 own folder until then, where no reader looks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from training.predict import onnx_predict
 from training.provenance import provenance
 from training.report import Reporter, shown
 from training.train import Trained
-from training.work import Predict, Work
+from training.work import Arrays, Predict, Work
 
 _HOW_TO_ASK = {
     "image-classification": "some.png",
@@ -56,17 +56,25 @@ def publish(
     pictures = _draw(work, trained, ask, staged)
     (staged / "card.md").write_text(render(draft, work.data_summary(), pictures))
     bundle = publish_bundle(repository, draft, staged)
-    _tell(bundle, repository, report)
+    tell(bundle, repository, report)
     return bundle
 
 
 def write_golden(work: Work[Any], draft: ManifestDraft, ask: Predict, target: Path) -> None:
     """Write the exam and sit it once: an exam its own model fails must never be published."""
-    inputs, outputs = work.golden(ask)
-    golden = Golden(inputs, outputs)
-    golden.save(target)
+    write_exam(work.golden, draft, ask, target)
+
+
+def write_exam(
+    golden: Callable[[Predict], tuple[Arrays, Arrays]],
+    draft: ManifestDraft,
+    ask: Predict,
+    target: Path,
+) -> None:
+    """As `write_golden`; `golden` asks and gives the questions with the answers."""
+    Golden(*golden(ask)).save(target)
     again = Golden.from_bytes(target.read_bytes())
-    again.compare(work.golden(ask)[1], draft.tolerance)
+    again.compare(golden(ask)[1], draft.tolerance)
 
 
 def _draft(work: Work[Any], trained: Trained, findings: Findings) -> ManifestDraft:
@@ -88,7 +96,8 @@ def _draw(work: Work[Any], trained: Trained, ask: Predict, staged: Path) -> Sequ
     return sorted(f"plots/{picture.name}" for picture in folder.iterdir())
 
 
-def _tell(bundle: Bundle, repository: Path, report: Reporter) -> None:
+def tell(bundle: Bundle, repository: Path, report: Reporter) -> None:
+    """What was published, and how to ask it."""
     size = human_bytes(bundle.size_bytes)
     report.line(f"published {bundle.name} version {bundle.version} ({size}): {shown(bundle.path)}")
     at = "" if shown(repository) == "models/repository" else f" --repository {shown(repository)}"

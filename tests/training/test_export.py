@@ -12,6 +12,7 @@ from tests.training.fake_work import FEATURES, plan_for, prepared
 from training.errors import ExportFailed
 from training.export import check_contract, example_size, export
 from training.predict import onnx_predict
+from training.work import ExportPlan
 
 
 class FixedBatch(nn.Module):
@@ -76,3 +77,22 @@ def test_last_changes_to_the_graph_are_made_before_it_is_checked(tmp_path: Path)
     plan = plan_for(linear(), finish=seen.append)
     export(plan, prepared().sample_inputs(2, None), tmp_path / "model.onnx")
     assert seen == [tmp_path / "model.onnx"]
+
+
+def test_an_output_may_be_named_like_one_of_torchs_operators(tmp_path: Path) -> None:
+    class Embedder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(4, 2)
+
+        def forward(self, point: Tensor) -> Tensor:
+            return self.table(point.argmax(1)) * 2
+
+    plan = plan_for(Embedder())
+    named = plan.outputs[0].model_copy(update={"name": "embedding"})
+    plan = ExportPlan(plan.module, plan.inputs, (named,))
+    export(plan, prepared().sample_inputs(2, None), tmp_path / "model.onnx")
+    rows = np.eye(FEATURES, dtype=np.float32)[:3]
+    expected = plan.module(torch.from_numpy(rows)).detach().numpy()
+    given = onnx_predict(tmp_path / "model.onnx")({"point": rows})["embedding"]
+    np.testing.assert_allclose(given, expected, atol=1e-6)

@@ -28,8 +28,8 @@ TWENTY_STEPS = (
     "phrases.test=10",
     "gates.accuracy_floor=none",
     "baseline=false",
-    "width=32",
-    "filters=16",
+    "cnn.width=32",
+    "cnn.filters=16",
 )
 pytestmark = pytest.mark.slow
 
@@ -137,7 +137,7 @@ def test_the_same_recipe_takes_a_table_of_ones_own(tmp_path: Path) -> None:
     request = pipeline.Request(
         "language-id",
         data=table,
-        settings=("name=reviews", "max_steps=20", "epochs=20", "batch_size=16", "width=32"),
+        settings=("name=reviews", "max_steps=20", "epochs=20", "batch_size=16", "cnn.width=32"),
         repository=tmp_path / "models",
         runs=tmp_path / "runs",
     )

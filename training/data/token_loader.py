@@ -1,9 +1,12 @@
 """Loaders of token sequences: batches of rows of similar length, padded to their longest.
 
-Mixed lengths would make a short phrase cost as much as the longest of its batch. Letters: B, T.
+Tokens may be left out of training rows at random, so that no single word is relied on (word dropout,
+Iyyer et al. 2015). Mixed lengths would make a short phrase cost as much as the longest of its batch.
+Letters: B, T.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,15 +19,33 @@ TokenBatch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 _POOL_BATCHES = 16
 
 
+@dataclass(frozen=True)
+class TokenDropout:
+    """Leaves out `part` of a row's tokens, drawn anew on every call; `kept` ids always stay."""
+
+    part: float = 0.0
+    kept: tuple[int, ...] = ()
+
+    def __call__(self, row: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64 [T] → at most as many, and at least one besides the kept ones. Draws from torch."""
+        if not self.part:
+            return row
+        special = np.isin(row, self.kept)
+        stays = special | (torch.rand(len(row)).numpy() >= self.part)
+        return row[stays] if (stays & ~special).any() else row
+
+
 class _Sequences(Dataset[TokenBatch]):
-    def __init__(self, rows: Sequence[NDArray[np.int64]], labels: NDArray[np.int64]) -> None:
-        self._rows, self._labels = rows, labels
+    def __init__(
+        self, rows: Sequence[NDArray[np.int64]], labels: NDArray[np.int64], dropout: TokenDropout
+    ) -> None:
+        self._rows, self._labels, self._dropout = rows, labels, dropout
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, chosen: list[int]) -> TokenBatch:
-        ids, mask = pad_rows([self._rows[row] for row in chosen])
+        ids, mask = pad_rows([self._dropout(self._rows[row]) for row in chosen])
         labels = torch.from_numpy(self._labels[chosen])
         return torch.from_numpy(ids), torch.from_numpy(mask), labels
 
@@ -54,12 +75,19 @@ class SimilarLengths(Sampler[list[int]]):
 
 
 def token_loader(
-    rows: Sequence[NDArray[np.int64]], labels: NDArray[np.int64], *, batch_size: int, shuffle: bool
+    rows: Sequence[NDArray[np.int64]],
+    labels: NDArray[np.int64],
+    *,
+    batch_size: int,
+    shuffle: bool,
+    dropout: TokenDropout | None = None,
 ) -> DataLoader[TokenBatch]:
     """Yields (ids int64 [B, T], mask int64 [B, T], labels int64 [B])."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     sampler = SimilarLengths(lengths, batch_size, shuffle=shuffle)
-    return DataLoader(_Sequences(rows, labels), sampler=sampler, batch_size=None)
+    return DataLoader(
+        _Sequences(rows, labels, dropout or TokenDropout()), sampler=sampler, batch_size=None
+    )
 
 
 def pad_rows(

@@ -50,6 +50,11 @@ class TextClassifier(nn.Module):
         )  # [B, E + 2·F·W] → [B, K]
         return logits
 
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """All weights, from the input to the output."""
+        parts = (self.embedding, self.convolutions, self.head)
+        return [list(part.parameters()) for part in parts]
+
 
 def _windows(convolution: nn.Module, signal: Tensor) -> Tensor:
     """ReLU of one window per token, [B, F, T]; a window at the end looks into zeros.

@@ -3,9 +3,16 @@
 Heads are the works' own (`training.networks.text_encoder` has those for classes and tags).
 """
 
-from training.networks.text_encoder import Pooling, TokenEncoder
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from training.networks.text_encoder import Pooling, SequenceClassifier, TokenEncoder
 from training.networks.text_settings import TextNetworkConfig
 from training.pretrained import TextCheckpoint
+
+if TYPE_CHECKING:
+    from training.tasks.text_settings import TextClassificationConfig
 
 # A transformer's vectors have seen the whole text; a recurrent network's strongest trace and average
 # say more together than its last state.
@@ -54,3 +61,31 @@ def build_encoder(
             return RecurrentEncoder(
                 cell, vocabulary=vocabulary, dropout=config.dropout, **dict(config.recurrent)
             )
+
+
+def build_classifier(
+    config: "TextClassificationConfig",
+    *,
+    vocabulary: int,
+    max_tokens: int,
+    classes: int,
+    checkpoint: TextCheckpoint | None = None,
+) -> nn.Module:
+    """(ids, mask) → logits [batch, classes]: TextCNN, or an encoder with its pooling and head."""
+    if config.network == "cnn":
+        from training.networks.text_classifier import TextClassifier
+
+        sizes: dict[str, Any] = dict(config.cnn)
+        return TextClassifier(
+            vocabulary=vocabulary, classes=classes, dropout=config.dropout, **sizes
+        )
+    encoder = build_encoder(
+        config, vocabulary=vocabulary, max_tokens=max_tokens, checkpoint=checkpoint
+    )
+    pooling = POOLING[config.network] if config.pooling == "auto" else config.pooling
+    return SequenceClassifier(encoder, classes=classes, pooling=pooling, dropout=config.dropout)
+
+
+def is_limited(config: TextNetworkConfig) -> bool:
+    """True when the network takes texts up to its own last position only."""
+    return config.network in ("transformer", "pretrained")

@@ -1,4 +1,4 @@
-"""Text classification: the language of a phrase, or the classes of anybody's labelled texts.
+"""Text classification: language, opinion, or the classes of anybody's labelled texts.
 
 A kind of work for `training.pipeline`. Letters: N texts, B batch, T tokens, K classes.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning
 import numpy as np
+import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
@@ -22,12 +23,15 @@ from training import metrics, optimizer, plots
 from training.baselines import tfidf_predictions
 from training.data.cldr import load_phrases
 from training.data.labelled_text import LabelledText, TextData
+from training.data.opinions import load_opinions
 from training.data.subwords import encode_varied
 from training.data.text_table import TableChoice, load_text_table
 from training.data.text_tokenizer import fit_tokenizer
-from training.data.token_loader import TokenBatch, pad_rows, token_loader
-from training.networks.text_classifier import TextClassifier
+from training.data.token_loader import TokenBatch, TokenDropout, pad_rows, token_loader
+from training.networks.text_registry import build_classifier, is_limited
+from training.pretrained import TextCheckpoint
 from training.tasks import classification
+from training.tasks.text_checkpoint import CheckpointSource
 from training.tasks.text_settings import TextClassificationConfig
 from training.work import Array, Arrays, ExportPlan, Predict, Work
 
@@ -39,7 +43,7 @@ _IDS, _MASK, _LOGITS = "input_ids", "attention_mask", "logits"
 class TextClassifierModule(lightning.LightningModule):
     """Loss and optimiser around the network. Batches are those of `training.data.token_loader`."""
 
-    def __init__(self, network: TextClassifier, config: TextClassificationConfig) -> None:
+    def __init__(self, network: torch.nn.Module, config: TextClassificationConfig) -> None:
         super().__init__()
         self.network = network
         self._config = config
@@ -72,22 +76,25 @@ class TextClassificationWork(Work[TextClassificationConfig]):
 
     texts: TextData
     encoder: TextEncoder
+    checkpoint: TextCheckpoint | None = None
     temperature: float = 1.0
     _rows: dict[str, list[Array]]
+    _source: CheckpointSource | None = None
     _baseline: Array | None = None
 
     def prepare(self) -> None:
         config = self.config
         self.texts = self._read()
-        tokenizer = fit_tokenizer(
-            self.texts.train.texts, config.vocabulary, lowercase=config.lowercase
-        )
-        self.encoder = TextEncoder(
-            tokenizer.to_str(), TextPreprocessing(max_tokens=config.max_tokens)
-        )
+        if config.network == "pretrained":
+            own = self.texts.train.texts if self.data is None else None
+            self._source = CheckpointSource(config, own)
+            self.checkpoint = self._source.load()
+        self.encoder = self._tokenizer()
+        # A checkpoint's pieces are those it was trained on; other ones would be strangers to it.
+        merge_dropout = 0.0 if self.checkpoint else config.merge_dropout
         self._rows = {
             "train": encode_varied(
-                self.texts.train.texts, self.encoder, config.merge_dropout, config.seed
+                self.texts.train.texts, self.encoder, merge_dropout, config.seed
             ),
             "validation": self._encode(self.texts.validation),
             "test": self._encode(self.texts.test),
@@ -102,19 +109,22 @@ class TextClassificationWork(Work[TextClassificationConfig]):
             "test": f"{len(self.texts.test):,} texts",
             "tokenizer": f"{self.encoder.tokenizer.get_vocab_size():,} tokens",
         }
+        if self._source is not None and self.checkpoint is not None:
+            summary["checkpoint"] = self._source.summary(self.checkpoint)
         return summary | ({"notes": "; ".join(self.texts.notes)} if self.texts.notes else {})
 
     def data_sha256(self) -> str:
         return self.texts.sha256()
 
     def lightning_module(self) -> TextClassifierModule:
-        network = TextClassifier(
+        """Reads the checkpoint anew, so that a second training starts where the first one did."""
+        checkpoint = self._source.load() if self._source is not None else None
+        network = build_classifier(
+            self.config,
             vocabulary=self.encoder.tokenizer.get_vocab_size(),
+            max_tokens=self.encoder.block.max_tokens,
             classes=len(self.texts.classes),
-            width=self.config.width,
-            filters=self.config.filters,
-            windows=self.config.windows,
-            dropout=self.config.dropout,
+            checkpoint=checkpoint,
         )
         return TextClassifierModule(network, self.config)
 
@@ -126,21 +136,28 @@ class TextClassificationWork(Work[TextClassificationConfig]):
 
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
         assert isinstance(module, TextClassifierModule)
+        padding = (self.checkpoint.special.padding or 0) if self.checkpoint else 0
+        longest = self.encoder.block.max_tokens
         ids, mask = (
             TensorSpec(
                 name=name,
                 dtype=DataType.INT64,
                 shape=("batch", "sequence"),
                 pad_axes=("sequence",),
+                pad_value=padding if name == _IDS else 0,
             )
             for name in (_IDS, _MASK)
         )
         logits = TensorSpec(
             name=_LOGITS, dtype=DataType.FLOAT, shape=("batch", len(self.texts.classes))
         )
-        lengths = tuple(length for length in (1, 7, 33) if length <= self.config.max_tokens)
+        lengths = tuple(length for length in (1, 7, 33) if length < longest)
         return ExportPlan(
-            module.network, (ids, mask), (logits,), lengths=(*lengths, self.config.max_tokens)
+            module.network,
+            (ids, mask),
+            (logits,),
+            lengths=(*lengths, longest),
+            axis_limits={"sequence": (1, longest)} if is_limited(self.config) else {},
         )
 
     def calibrate(self, predict: Predict) -> None:
@@ -201,8 +218,9 @@ class TextClassificationWork(Work[TextClassificationConfig]):
     def _read(self) -> TextData:
         config = self.config
         if self.data is None:
-            phrases = config.phrases
-            return load_phrases(config.seed, phrases.train, phrases.validation, phrases.test)
+            if config.sentences == "opinions":
+                return load_opinions(config.seed, **dict(config.opinions))
+            return load_phrases(config.seed, **dict(config.phrases))
         choice = TableChoice(
             text_column=config.text_column,
             label_column=config.label_column,
@@ -212,12 +230,31 @@ class TextClassificationWork(Work[TextClassificationConfig]):
         )
         return load_text_table(self.data, choice)
 
+    def _tokenizer(self) -> TextEncoder:
+        config, checkpoint = self.config, self.checkpoint
+        if checkpoint is not None:
+            longest = min(config.max_tokens, checkpoint.max_tokens)
+            return TextEncoder(checkpoint.tokenizer_json, TextPreprocessing(max_tokens=longest))
+        fitted = fit_tokenizer(
+            self.texts.train.texts, config.vocabulary, lowercase=config.lowercase
+        )
+        return TextEncoder(fitted.to_str(), TextPreprocessing(max_tokens=config.max_tokens))
+
     def _encode(self, split: LabelledText) -> list[Array]:
         return [row[_IDS] for row in self.encoder.encode_batch(split.texts)]
 
     def _loader(self, name: str, split: LabelledText, *, shuffle: bool) -> DataLoader[Any]:
+        special = self.checkpoint.special if self.checkpoint else None
+        kept = (special.start, special.separator) if special else ()
         return token_loader(
-            self._rows[name], split.labels, batch_size=self.config.batch_size, shuffle=shuffle
+            self._rows[name],
+            split.labels,
+            batch_size=self.config.batch_size,
+            shuffle=shuffle,
+            dropout=TokenDropout(
+                self.config.token_dropout if shuffle else 0.0,
+                tuple(token for token in kept if token is not None),
+            ),
         )
 
     def _logits(self, split: str, predict: Predict) -> Array:

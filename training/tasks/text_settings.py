@@ -1,9 +1,12 @@
 """What text classification may be told. Apart from the work, so that reading it needs no torch."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from training.config import ConfigRecord, RunConfig
+from training.config import ConfigRecord
 from training.data.table_columns import AUTO
+from training.networks.text_settings import CnnConfig, TextNetworkConfig
 
 
 class PhrasesConfig(ConfigRecord):
@@ -14,9 +17,31 @@ class PhrasesConfig(ConfigRecord):
     test: int = Field(default=100, ge=1, le=5_000, description="held-out phrases, likewise")
 
 
-class TextClassificationConfig(RunConfig):
-    """A convolutional classifier over BPE tokens."""
+class OpinionsConfig(ConfigRecord):
+    """The other data of the recipes' own: generated opinions, praise or blame; unused with `--data`."""
 
+    train: int = Field(default=2000, ge=4, le=50_000, description="training sentences")
+    validation: int = Field(default=300, ge=2, le=50_000, description="validation sentences")
+    test: int = Field(default=500, ge=2, le=50_000, description="held-out sentences")
+
+
+class TextClassificationConfig(TextNetworkConfig):
+    """A network over tokens, its own or a checkpoint's."""
+
+    # Wider than the base's: a TextCNN pools by itself and is no encoder of tokens.
+    network: Literal["cnn", "bag", "rnn", "lstm", "gru", "transformer", "pretrained"] = Field(  # type: ignore[assignment]
+        default="cnn",
+        description="what reads the text: cnn is TextCNN, pretrained the checkpoint in --pretrained",
+    )
+    cnn: CnnConfig = CnnConfig()
+    pooling: Literal["auto", "first", "mean", "max", "mean_max"] = Field(
+        default="auto",
+        description="how an encoder's vectors become one; auto: mean for bag and checkpoints, mean "
+        "and maximum side by side for the others",
+    )
+    sentences: Literal["phrases", "opinions"] = Field(
+        default="phrases", description="the recipe's own data, where there is no --data"
+    )
     text_column: str = Field(
         default=AUTO, description="column of the text in --data: its name, its position, or auto"
     )
@@ -30,6 +55,7 @@ class TextClassificationConfig(RunConfig):
         default=0.15, gt=0, lt=1, description="part of the rows held out, where no file is given"
     )
     phrases: PhrasesConfig = PhrasesConfig()
+    opinions: OpinionsConfig = OpinionsConfig()
     vocabulary: int = Field(
         default=2048, ge=256, le=262_144, description="largest number of tokens; 256 are bytes"
     )
@@ -44,12 +70,12 @@ class TextClassificationConfig(RunConfig):
     max_tokens: int = Field(
         default=256, ge=4, le=8192, description="longer texts are cut, or refused by the server"
     )
-    width: int = Field(default=96, ge=4, le=2048, description="numbers in a token's embedding")
-    filters: int = Field(default=64, ge=4, le=2048, description="filters for each window size")
-    windows: tuple[int, ...] = Field(
-        default=(2, 3, 4), min_length=1, description="sizes of the filters' windows, in tokens"
+    token_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="part of the tokens left out of each training text, drawn anew every time",
     )
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="on embeddings and before the head")
     label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="softens the targets")
     baseline: bool = Field(
         default=True, description="also fit TF-IDF with logistic regression, to compare"

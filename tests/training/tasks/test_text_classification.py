@@ -20,8 +20,8 @@ QUICK = (
     "phrases.train=60",
     "phrases.validation=5",
     "phrases.test=10",
-    "width=8",
-    "filters=4",
+    "cnn.width=8",
+    "cnn.filters=4",
     "vocabulary=300",
 )
 
@@ -131,7 +131,7 @@ def test_a_table_of_ones_own_is_learned_from_with_the_same_recipe(tmp_path: Path
     ]
     path = tmp_path / "films.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    work = _work("width=8", data=path)
+    work = _work("cnn.width=8", data=path)
     assert work.texts.classes == ("0", "1")
     assert work.config.gates.accuracy_floor is None
     assert work.config.gates.beats == ("majority",)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from onnx import helper
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
 from models.blocks import EmbeddingPostprocessing, ScorePostprocessing, TextPreprocessing
 from models.bundle import Bundle
@@ -98,6 +98,13 @@ def similarity_bundle(repository: Path, name: str = "pairs") -> Bundle:
     return _published(repository, draft, graph(nodes, inputs, outputs, weights), sample)
 
 
+def _pair_tokenizer() -> str:
+    """The byte tokenizer, with type ids of 1 for the second text of a pair."""
+    tokenizer = Tokenizer.from_str(byte_tokenizer())
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A:0 $B:1")
+    return str(tokenizer.to_str())
+
+
 def _tokens(name: str) -> TensorSpec:
     return spec(name, DataType.INT64, ("batch", "sequence"), pad_axes=("sequence",))
 
@@ -108,7 +115,7 @@ def _published(
     staged = repository.parent / f"staged-{draft.name}"
     staged.mkdir(parents=True, exist_ok=True)
     (staged / "model.onnx").write_bytes(model)
-    (staged / "tokenizer.json").write_text(byte_tokenizer())
+    (staged / "tokenizer.json").write_text(_pair_tokenizer())
     wanted = {spec.name: np.zeros(1, np.float32) for spec in draft.outputs}
     Golden(sample, answers_of(model, Golden(sample, wanted))).save(staged / "golden.npz")
     return publish(repository, draft, staged)

@@ -97,7 +97,7 @@ class TagDecoder:
     def best(self, probabilities: np.ndarray) -> np.ndarray:
         """int64 [W]: the likeliest sequence that BIO allows (Viterbi 1967), given [W, K]."""
         if not self._is_bio or not len(probabilities):
-            return probabilities.argmax(axis=1)
+            return np.asarray(probabilities.argmax(axis=1))
         scores = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny))
         forbidden = np.where(self._may_follow, 0.0, _IMPOSSIBLE)
         total = scores[0] + np.where(self._may_start, 0.0, _IMPOSSIBLE)

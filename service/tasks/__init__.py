@@ -83,6 +83,12 @@ for _entry in (
         plugin="service.tasks.text_classification:TextClassification",
     ),
     TaskEntry(
+        "token-classification",
+        reads="text",
+        answers="entities with their places in the text",
+        plugin="service.tasks.token_classification:TokenClassification",
+    ),
+    TaskEntry(
         "sentence-embedding",
         reads="text",
         answers="a vector",

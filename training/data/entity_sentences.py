@@ -19,6 +19,7 @@ from training.data.names import Names
 from training.data.tagged_text import Sentences, TaggedData, TaggedSentence, bio_labels
 
 _GAP: Final = re.compile(r"\{(\w+)\}")
+_LANGUAGES: Final = "de en es fr it ja pt zh"
 _TYPES: Final = {"person": "PER", "surname": "PER", "place": "LOC", "organisation": "ORG"}
 # In every split; the held-out ones have the other patterns too.
 _PATTERNS: Final = """
@@ -101,5 +102,5 @@ def _fillers() -> dict[str, tuple[str, ...]]:
     return {
         "weekday": tuple(str(name) for name in locale.days["format"]["wide"].values()),
         "month": tuple(str(name) for name in locale.months["format"]["wide"].values()),
-        "language": tuple(str(locale.languages[code]) for code in "de en es fr it ja pt zh".split()),
+        "language": tuple(str(locale.languages[code]) for code in _LANGUAGES.split()),
     }

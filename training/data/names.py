@@ -21,17 +21,17 @@ _GIVEN: Final = (
     "Emeka Emil Eva Farid Fatima Felix Grace Hana Hassan Hugo Ines Ingrid Ivan Jana Jonas Jorge Julia Kaito "
     "Karim Kofi Lars Laura Leila Lena Lucia Luis Maja Marco Maria Mei Milan Mina Nadia Nils Noor Olga Omar "
     "Oscar Paula Pedro Priya Rafael Ravi Rosa Samir Sara Sofia Stefan Tariq Tomas Vera Victor Yara Yusuf Zoe"
-).split()
-_ONSETS: Final = "B Br D Dr F G Gr H K Kl L M N P R S St T Tr V W".split()
-_VOWELS: Final = "a e i o u au ei ie".split()
-_MIDDLES: Final = "b d k l ld ll m n nd r rr rt s st t v z".split()
-_SURNAME_ENDS: Final = "er sson ski ez man ova ini ard ley off".split()
-_PLACE_ENDS: Final = "burg ville ton stad grad wick ham mouth port dale".split()
+)
+_ONSETS: Final = "B Br D Dr F G Gr H K Kl L M N P R S St T Tr V W"
+_VOWELS: Final = "a e i o u au ei ie"
+_MIDDLES: Final = "b d k l ld ll m n nd r rr rt s st t v z"
+_SURNAME_ENDS: Final = "er sson ski ez man ova ini ard ley off"
+_PLACE_ENDS: Final = "burg ville ton stad grad wick ham mouth port dale"
 _KINDS: Final = (
     "{a} University|University of {a}|{a} Institute of Technology|{a} Bank|Bank of {a}|{a} United|{a} City|"
     "{b} Group|{b} Ltd|{b} & Sons|{b} and {c}|{b} Industries|{b} Records|{a} Airlines|{a} Orchestra|"
     "{b} Foundation|Museum of {a}|{a} Rovers|{b} Motors|Royal {a} Society"
-).split("|")
+)
 _SHARE_INVENTED = 0.5  # of the places
 
 
@@ -45,7 +45,7 @@ class Names:
 
     def person(self) -> str:
         """Given name and surname."""
-        return f"{self._random.choice(_GIVEN)} {self.surname()}"
+        return f"{self._random.choice(_GIVEN.split())} {self.surname()}"
 
     def surname(self) -> str:
         return self._made(_SURNAME_ENDS)
@@ -56,14 +56,14 @@ class Names:
         return self._random.choice(self._places)
 
     def organisation(self) -> str:
-        kind = self._random.choice(_KINDS)
+        kind = self._random.choice(_KINDS.split("|"))
         return kind.format(a=self.place(), b=self.surname(), c=self.surname())
 
-    def _made(self, ends: list[str]) -> str:
+    def _made(self, ends: str) -> str:
         """A name of syllables that belongs to this split. At most one in seven draws does."""
-        choose = self._random.choice
+        parts = [part.split() for part in (_ONSETS, _VOWELS, _MIDDLES, ends)]
         while True:
-            name = choose(_ONSETS) + choose(_VOWELS) + choose(_MIDDLES) + choose(ends)
+            name = "".join(self._random.choice(part) for part in parts)
             if split_of(name, self._seed) == self._split:
                 return name
 

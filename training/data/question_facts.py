@@ -19,7 +19,7 @@ from training.data.questions import Question, QuestionData, Questions
 _JOBS: Final = (
     "architect baker carpenter dentist editor engineer gardener geologist journalist librarian musician "
     "nurse painter photographer pilot plumber surgeon tailor teacher translator"
-).split()
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,10 @@ _FACTS: Final = (
         ),
         {
             "person": ("Who founded {organisation}?", "Who was the founder of {organisation}?"),
-            "year": ("When was {organisation} founded?", "In which year was {organisation} founded?"),
+            "year": (
+                "When was {organisation} founded?",
+                "In which year was {organisation} founded?",
+            ),
         },
     ),
     _Fact(
@@ -78,7 +81,12 @@ _FACTS: Final = (
             "The head office of {organisation} is in {place}.",
             "{organisation} has its head office in {place}.",
         ),
-        {"place": ("Where is the head office of {organisation}?", "Where is {organisation} based?")},
+        {
+            "place": (
+                "Where is the head office of {organisation}?",
+                "Where is {organisation} based?",
+            )
+        },
     ),
     _Fact(
         "organisation",
@@ -130,11 +138,12 @@ class _Writer:
         random.shuffle(told)
         gap = random.choice(sorted(asked.asked))
         question = random.choice(asked.asked[gap]).format(**{asked.subject: name})
-        sentences, place = [], None
+        sentences: list[str] = []
+        place: tuple[int, int] | None = None
         for fact, subject in told:
             sentence, start, end = self._sentence(fact, subject, gap)
             if fact is asked and subject == name:
-                before = sum(len(one) + 1 for one in sentences)
+                before = len(" ".join([*sentences, ""]))
                 place = (before + start, before + end)
             sentences.append(sentence)
         answers = () if place is None else (place,)
@@ -147,7 +156,7 @@ class _Writer:
             "other": self._names.person(),
             "organisation": self._names.organisation(),
             "place": self._names.place(),
-            "job": self._random.choice(_JOBS),
+            "job": self._random.choice(_JOBS.split()),
             "year": str(self._random.randint(1850, 2020)),
             "number": str(self._random.randint(20, 9000)),
             fact.subject: subject,

@@ -29,4 +29,25 @@ RECIPES = (
             "baseline=false",
         ),
     ),
+    Recipe(
+        name="entities",
+        summary="find people, places and organisations in text, or anybody's tagged words",
+        modality="text",
+        data="none (generated sentences); --data: CoNLL columns, a file or train/dev/test files",
+        expected_time_s=60,
+        config="training.recipes.entities:entities",
+        work="training.tasks.token_classification:TokenClassificationWork",
+        # Real sentences have more words, and no name in them was made of syllables.
+        own_data=("gates.accuracy_floor=none", "vocabulary=16384", "dropout=0.4"),
+        tiny=(
+            "max_steps=20",
+            "sentences.train=60",
+            "sentences.validation=10",
+            "sentences.test=20",
+            "vocabulary=300",
+            "recurrent.width=16",
+            "recurrent.units=8",
+            "recurrent.layers=1",
+        ),
+    ),
 )

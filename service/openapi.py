@@ -4,7 +4,8 @@ Every example in it is taken from a bundle and works when pressed. `x-slipway` o
 pages in `service/web` what kind of model it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import orjson
 from fastapi import FastAPI
@@ -70,6 +71,26 @@ def _exemplify(paths: Document, model: ServedModel, task: ServiceTask, examples:
             content.setdefault("application/json", {}).setdefault("example", body)
 
 
+def _similarity(example: Any) -> Document:
+    return {"inputs": {"source_sentence": example, "sentences": [example, f"{example} {example}"]}}
+
+
+def _rerank(example: Any) -> Document:
+    return {"query": example["text"], "texts": [example["text_pair"], example["text"]]}
+
+
+# (path, task) → the body that asks a model of that task about its own example.
+_OWN_BODIES: dict[tuple[str, str], Callable[[Any], Document]] = {
+    ("/v1/embeddings", "sentence-embedding"): lambda example: {"input": example},
+    ("/embed", "sentence-embedding"): lambda example: {"inputs": example},
+    ("/similarity", "sentence-embedding"): _similarity,
+    ("/rerank", "text-similarity"): _rerank,
+    ("/predict", "text-classification"): lambda example: {"inputs": example},
+    ("/tokenize", "sentence-embedding"): lambda example: {"inputs": example},
+    ("/tokenize", "text-classification"): lambda example: {"inputs": example},
+}
+
+
 def _body(path: str, name: str, task: ServiceTask, examples: Examples) -> object:
     """What this model would be asked at a path that all models share; None: nothing."""
     example = examples.instance
@@ -77,6 +98,8 @@ def _body(path: str, name: str, task: ServiceTask, examples: Examples) -> object
         return {"model": name, "prompt": example, "max_tokens": 32, "seed": 1}
     if path == "/v1/images/generations" and isinstance(task, ImageGeneration):
         return {"model": name, "prompt": example, "seed": 4}
+    if (own := _OWN_BODIES.get((path, task.name))) is not None:
+        return {"model": name, **own(example)}
     if path.startswith("/v1/models/{name}"):
         if path.endswith(":predict"):
             return {"instances": [example]}

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import orjson
+
 from models.bundle import Bundle
 from service.ask.question import Question
 from service.ask.reply import Reply
@@ -55,4 +57,6 @@ async def _ask(bundle: Bundle, read: ReadQuestion) -> Reply:
         "model_version": str(bundle.version),
         "predictions": prediction.answers,
     }
+    # As a server's answer is: arrays become lists.
+    body = orjson.loads(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
     return Reply(bundle.manifest.task, body, took_ms)

@@ -13,8 +13,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.errors import UsageError
 from training.checkpoints import checkpoint_folder, load_module, read_json
 from training.errors import DataError
+from training.tasks.image_settings import ImageConfig
 
 _PREPROCESSOR_FILE = "preprocessor_config.json"
 # Their first token stands for the whole picture; others are averaged over positions.
@@ -60,12 +62,26 @@ class ImageCheckpoint:
     """`side` in pixels; `mean` and `std` of value/255, in the order red, green, blue."""
 
     folder: Path
+    kind: str
     backbone: ImageBackbone
     features: int
     side: int
     has_fixed_side: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    def image_settings(self, wanted: ImageConfig) -> ImageConfig:
+        """`wanted` with what the network needs. Raises UsageError where it cannot have both."""
+        if self.has_fixed_side and wanted.side not in (0, self.side):
+            raise UsageError(
+                f"image.side={wanted.side}: the {self.kind} in {self.folder} takes pictures of "
+                f"{self.side} pixels; set that, or 0"
+            )
+        if wanted.channels == "L":
+            raise UsageError(
+                f"image.channels=L: the {self.kind} in {self.folder} takes colour, RGB"
+            )
+        return wanted.model_copy(update={"side": wanted.side or self.side, "channels": "RGB"})
 
 
 def load_image_backbone(source: str) -> ImageCheckpoint:
@@ -88,6 +104,7 @@ def load_image_backbone(source: str) -> ImageCheckpoint:
     processing = read_json(folder / _PREPROCESSOR_FILE)
     return ImageCheckpoint(
         folder=folder,
+        kind=kind,
         backbone=ImageBackbone(network, has_class_token=has_class_token),
         features=_features(folder, network),
         side=_side(processing, network),

@@ -1,8 +1,9 @@
-"""Where an image recipe's pictures come from: scikit-learn's digits, or the folder of `--data`.
+"""Where an image recipe's pictures come from: its own, or the folder, archive or table of `--data`.
 
 Settles what depends on the data: side, colour, and the mean and deviation that the manifest will state.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,20 @@ import numpy as np
 from PIL import Image
 
 from models.blocks import ImagePreprocessing
-from training.data.digits import SIDE, read_digits
+from training.data.digits import read_digits
 from training.data.image_folder import ImageFolder
+from training.data.image_table import ImageTable
 from training.data.images import (
     ImageData,
     ImageSplit,
     Picture,
+    Pixels,
     channel_statistics,
     collect,
     stratified_rows,
 )
+from training.data.labelled_pictures import LabelledPictures
+from training.data.table_files import SUFFIXES
 from training.tasks.image_settings import ImageConfig
 
 _LEAST_SIDE = 8  # pixels; below, the network has nothing to look at
@@ -59,47 +64,66 @@ class PreparedImages:
 
 
 def prepare_images(
-    path: Path | None, config: ImageConfig, validation_fraction: float, seed: int
+    path: Path | None,
+    config: ImageConfig,
+    validation_fraction: float,
+    seed: int,
+    own: Callable[[], ImageData] = read_digits,
 ) -> PreparedImages:
-    """Read, resize and split. Raises DataError."""
+    """Read, resize and split; without `path`, what `own` gives. Raises DataError."""
     if path is None:
-        block = _block(config, config.side or SIDE, is_grey=True)
-        data = _resized(read_digits(), block)
+        drawn = own()
+        channels, side = drawn.train.pixels.shape[1:3]
+        block = _block(config, config.side or side, is_grey=channels == 1)
+        data = _resized(drawn, block)
     else:
-        folder = ImageFolder(path)
-        traits = folder.traits()
+        pictures = read_pictures(path)
+        traits = pictures.traits()
         side = config.side or int(np.clip(traits.side, _LEAST_SIDE, config.largest))
-        grey = traits.is_grey if config.channels == "auto" else config.channels == "L"
-        block = _block(config, side, is_grey=grey)
-        data = folder.read(block, seed)
-    kept, held_out = stratified_rows(data.train.labels, validation_fraction, seed)
-    train, validation = data.train.take(kept), data.train.take(held_out)
+        block = _block(config, side, is_grey=traits.is_grey)
+        data = pictures.read(block, seed)
+    train, validation = data.train, data.validation
+    if validation is None:
+        kept, held_out = stratified_rows(train.labels, validation_fraction, seed)
+        train, validation = train.take(kept), train.take(held_out)
     mean, std = channel_statistics(train.pixels)
     described = block.model_copy(update={"mean": mean, "std": std})
     return PreparedImages(data, described, train, validation)
 
 
+def read_pictures(path: Path) -> LabelledPictures:
+    """What `--data` names: a table by its suffix, else an image folder or an archive of one."""
+    is_table = path.is_file() and path.suffix.lower() in SUFFIXES
+    return ImageTable(path) if is_table else ImageFolder(path)
+
+
 def _block(config: ImageConfig, side: int, *, is_grey: bool) -> ImagePreprocessing:
+    wants_grey = is_grey if config.channels == "auto" else config.channels == "L"
     return ImagePreprocessing(
         input="image",
         height=side,
         width=side,
-        channel_order="L" if is_grey else "RGB",
+        channel_order="L" if wants_grey else "RGB",
         interpolation=config.interpolation,
         fit=config.fit,
     )
 
 
 def _resized(data: ImageData, block: ImagePreprocessing) -> ImageData:
-    """The digits at another size or in three channels, through the function the server uses."""
-    if block.height == SIDE and block.channel_order == "L":
+    """Drawn pictures at another size or in other channels, through the function the server uses."""
+    channels = 1 if block.channel_order == "L" else 3
+    if data.train.pixels.shape[1:] == (channels, block.height, block.width):
         return data
 
     def again(split: ImageSplit) -> ImageSplit:
         pictures = (
-            Picture("train", data.class_names[label], "", partial(Image.fromarray, row[0]))
+            Picture("train", data.class_names[label], "", partial(_as_image, row))
             for row, label in zip(split.pixels, split.labels, strict=True)
         )
         return collect(pictures, data.class_names, block)
 
     return replace(data, train=again(data.train), test=again(data.test))
+
+
+def _as_image(row: Pixels) -> Image.Image:
+    return Image.fromarray(row[0] if len(row) == 1 else row.transpose(1, 2, 0))

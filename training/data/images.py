@@ -18,6 +18,7 @@ from PIL import Image
 from models.blocks import ImagePreprocessing
 from models.transforms.image import to_tensor
 
+SplitName = Literal["train", "validation", "test"]
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
@@ -26,7 +27,7 @@ Labels = NDArray[np.int64]
 class Picture:
     """One picture of a source. `load` decodes it; it may raise DataError naming the file."""
 
-    split: Literal["train", "test"]
+    split: SplitName
     label: str
     name: str
     load: Callable[[], Image.Image]
@@ -48,7 +49,10 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A whole data set. `note` says how the test split came about."""
+    """A whole data set. `note` says how the test split came about.
+
+    `validation` is set where the data themselves name such a part; else it is cut from `train`.
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -56,6 +60,7 @@ class ImageData:
     test: ImageSplit
     sha256: str
     note: str = ""
+    validation: ImageSplit | None = None
 
 
 def collect(

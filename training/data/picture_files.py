@@ -1,15 +1,20 @@
-"""Files of a folder or of a .tar archive, as names and bytes, before anybody asks what they mean.
+"""Files of a folder or of a .tar or .zip archive, as names and bytes, before anybody asks what they mean.
 
 Archives are read in memory and nothing is ever extracted, so a hostile one can neither climb out of a
 folder nor leave anything behind. Used by `training.data.image_folder`.
 """
 
 import hashlib
+import stat
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
 
 from training.errors import DataError
 
@@ -17,6 +22,18 @@ _MOST_FILE_BYTES = 64 << 20
 _MOST_ARCHIVE_BYTES = 8 << 30
 # What file managers leave behind; never anybody's data.
 _LITTER = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
+_REMEDY = "give a folder or an archive of one (.tar, .tar.gz, .zip)"
+
+Kind = Literal["file", "folder", "other"]
+
+
+class _Member(NamedTuple):
+    """An entry of an archive of any kind. `size_bytes` is what `read` will give."""
+
+    name: str
+    kind: Kind
+    size_bytes: int
+    read: Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -47,19 +64,21 @@ class SourceFiles:
 
 
 def read_source(path: Path) -> SourceFiles:
-    """A folder, or a .tar/.tar.gz of one. Raises DataError when `path` is neither."""
+    """A folder, or a .tar, .tar.gz or .zip of one. Raises DataError when `path` is neither."""
     if path.is_dir():
         return _from_folder(path)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     try:
-        with tarfile.open(path) as archive:
-            return _from_archive(path, archive)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: cannot be read as a .tar or .tar.gz ({_first_line(error)}); "
-            "give a folder or an archive of one"
-        ) from error
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return _from_members(path, _zip_members(archive))
+        with tarfile.open(path) as tar:
+            return _from_members(path, _tar_members(tar))
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise DataError(f"{path}: cannot be read: {_first_line(error)}; {_REMEDY}") from error
+    except (ValueError, RuntimeError) as error:  # a broken header; a member with a password
+        raise DataError(f"{path}: cannot be read: {_first_line(error)}; {_REMEDY}") from error
 
 
 def _from_folder(root: Path) -> SourceFiles:
@@ -75,33 +94,46 @@ def _from_folder(root: Path) -> SourceFiles:
     return SourceFiles(tuple(files), frozenset(folders))
 
 
-def _from_archive(path: Path, archive: tarfile.TarFile) -> SourceFiles:
-    files, folders, total_bytes = [], set(), 0
-    for member, parts in _members(path, archive):
-        if member.isdir():
-            folders.add(parts)
-            continue
-        if not member.isreg():
-            raise DataError(f"{path}: {member.name} is a link or a device; archive the file itself")
-        total_bytes += member.size
-        if member.size > _MOST_FILE_BYTES or total_bytes > _MOST_ARCHIVE_BYTES:
-            raise DataError(f"{path}: {member.name} makes the archive too large; unpack it first")
-        content = archive.extractfile(member)
-        assert content is not None  # it is a regular file
-        files.append(SourceFile(parts, BytesIO(content.read()).getvalue))
-        folders.update(parts[:depth] for depth in range(1, len(parts)))
-    return SourceFiles(tuple(sorted(files, key=lambda file: file.parts)), frozenset(folders))
-
-
-def _members(
-    path: Path, archive: tarfile.TarFile
-) -> Iterator[tuple[tarfile.TarInfo, tuple[str, ...]]]:
-    for member in archive:
+def _from_members(path: Path, members: Iterator[_Member]) -> SourceFiles:
+    files, folders, total_bytes = [], set[tuple[str, ...]](), 0
+    for member in members:
         parts = tuple(part for part in PurePosixPath(member.name).parts if part not in (".", "/"))
         if ".." in parts:
             raise DataError(f"{path}: {member.name} points outside the archive")
-        if parts and not _is_litter(parts):
-            yield member, parts
+        if not parts or _is_litter(parts):
+            continue
+        folders.update(parts[:depth] for depth in range(1, len(parts)))
+        if member.kind == "folder":
+            folders.add(parts)
+            continue
+        if member.kind == "other":
+            raise DataError(f"{path}: {member.name} is a link or a device; archive the file itself")
+        total_bytes += member.size_bytes
+        if member.size_bytes > _MOST_FILE_BYTES or total_bytes > _MOST_ARCHIVE_BYTES:
+            raise DataError(f"{path}: {member.name} makes the archive too large; unpack it first")
+        files.append(SourceFile(parts, BytesIO(member.read()).getvalue))
+    return SourceFiles(tuple(sorted(files, key=lambda file: file.parts)), frozenset(folders))
+
+
+def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
+    for member in archive:
+
+        def read(member: tarfile.TarInfo = member) -> bytes:
+            content = archive.extractfile(member)
+            assert content is not None  # it is a regular file
+            return content.read()
+
+        kind: Kind = "file" if member.isreg() else "folder" if member.isdir() else "other"
+        yield _Member(member.name, kind, member.size, read)
+
+
+def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
+    for info in archive.infolist():
+        # Unix keeps the file's mode in the upper half; other systems leave it 0.
+        mode = info.external_attr >> 16
+        is_plain = stat.S_IFMT(mode) in (0, stat.S_IFREG)
+        kind: Kind = "folder" if info.is_dir() else "file" if is_plain else "other"
+        yield _Member(info.filename, kind, info.file_size, partial(archive.read, info))
 
 
 def _is_litter(parts: tuple[str, ...]) -> bool:

@@ -68,22 +68,22 @@ class CapsNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         return self._logits(self._route(self._primaries(image)))
 
-    def training_loss(self, image: Tensor, targets: Tensor) -> Tensor:
-        """`targets`: what is to be seen, float [N, K] in 0–1. Margin loss and redrawing."""
+    def training_loss(self, image: Tensor, labels: Tensor) -> Tensor:
+        """Margin loss, and redrawing the picture from the capsules of its classes."""
         sums_nkd = self._route(self._primaries(image))
-        loss = self.loss(self._logits(sums_nkd), targets)
-        shown = squash(sums_nkd) * targets.unsqueeze(-1)
+        logits = self._logits(sums_nkd)
+        shown = squash(sums_nkd) * _shares(labels, logits).unsqueeze(-1)
         smaller = functional.adaptive_avg_pool2d(image, self._drawn_side)
         drawn = self.decoder(shown.flatten(1)).reshape(smaller.shape)
-        return loss + self.reconstruction * functional.mse_loss(drawn, smaller)
+        redrawing = functional.mse_loss(drawn, smaller)
+        return self.loss(logits, labels) + self.reconstruction * redrawing
 
-    @staticmethod
-    def loss(logits: Tensor, targets: Tensor) -> Tensor:
-        """The paper's margin loss of logits and targets in 0–1, both float [N, K]."""
-        length = torch.sigmoid(logits.float())
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The paper's margin loss; label smoothing would contradict its margins and is not applied."""
+        length, shares = torch.sigmoid(logits.float()), _shares(labels, logits)
         present = functional.relu(_PRESENT - length).square()
         absent = functional.relu(length - _ABSENT).square()
-        return (targets * present + _ABSENT_WEIGHT * (1 - targets) * absent).sum(dim=1).mean()
+        return (shares * present + _ABSENT_WEIGHT * (1 - shares) * absent).sum(dim=1).mean()
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         before = weights_of(self.convolution, self.primary)
@@ -111,6 +111,13 @@ class CapsNet(nn.Module):
     @staticmethod
     def _logits(sums_nkd: Tensor) -> Tensor:
         return torch.log(sums_nkd.square().sum(dim=-1) + _LEAST)
+
+
+def _shares(labels: Tensor, logits: Tensor) -> Tensor:
+    """How much of each class is to be seen, float [N, K]."""
+    if labels.is_floating_point():
+        return labels
+    return functional.one_hot(labels, logits.shape[1]).to(logits.dtype)
 
 
 def squash(vectors: Tensor) -> Tensor:

@@ -4,15 +4,25 @@ Layer-wise step sizes and frozen layers are built on `layer_groups()`, which eac
 `weights_of` its parts.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Layered(Protocol):
     """Every image network: `forward` and its weights in order; each weight stands in one group."""
 
     def layer_groups(self) -> list[list[nn.Parameter]]: ...
+
+
+@runtime_checkable
+class HasOwnLoss(Protocol):
+    """A network whose paper trains it by another loss than cross-entropy. Logits float [N, K]; labels
+    int64 [N], or float [N, K] that say how much of each class a mixed picture shows."""
+
+    def training_loss(self, image: Tensor, labels: Tensor) -> Tensor: ...
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor: ...
 
 
 def weights_of(*parts: nn.Module) -> list[list[nn.Parameter]]:

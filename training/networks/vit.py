@@ -87,7 +87,8 @@ class VisionTransformer(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         padded = functional.pad(image, (0, self._padding, 0, self._padding))
         patches_nth = self.patches(padded).flatten(2).transpose(1, 2)
-        first = self.class_token.expand(len(patches_nth), -1, -1)
+        # Not len(): to the exporter that is a number, and the batch axis would be fixed.
+        first = self.class_token.expand(patches_nth.shape[0], -1, -1)
         tokens_nth = self.dropout(torch.cat((first, patches_nth), dim=1) + self.positions)
         for block in self.blocks:
             tokens_nth = block(tokens_nth)

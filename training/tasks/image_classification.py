@@ -4,23 +4,24 @@ A kind of work for `training.pipeline`. Letters: N items, C channels, S side in 
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
 import numpy as np
-import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
-from torch.nn import functional
+from torch import nn
 
-from models.blocks import ClassificationPostprocessing, ImagePreprocessing
+from models.blocks import ClassificationPostprocessing
 from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
-from training import metrics, optimizer, plots
-from training.data.augment import augment
-from training.data.images import Pixels, normalise
+from training import metrics, plots
+from training.data.images import ImageData, Pixels, normalise
+from training.data.shapes import read_shapes
 from training.networks import registry
+from training.networks.image_backbone import BackboneClassifier
+from training.pretrained_image import ImageCheckpoint, load_image_backbone
 from training.tasks import classification
+from training.tasks.image_module import ImageClassifierModule
 from training.tasks.image_settings import ImageClassificationConfig
 from training.tasks.image_work import ImageWork
 from training.work import Array, Arrays, ExportPlan, Predict
@@ -29,62 +30,48 @@ _EVALUATION_BATCH = 256
 _SAMPLES = 24  # on the sample sheet
 
 
-class ImageClassifierModule(lightning.LightningModule):
-    """Loss and optimiser around the network. Batches are (uint8 [N, C, S, S], int64 [N])."""
-
-    _mean: Tensor
-    _std: Tensor
-
-    def __init__(
-        self,
-        network: torch.nn.Module,
-        config: ImageClassificationConfig,
-        block: ImagePreprocessing,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self._config = config
-        self._scale = block.scale
-        self.register_buffer("_mean", torch.tensor(block.mean).reshape(1, -1, 1, 1))
-        self.register_buffer("_std", torch.tensor(block.std).reshape(1, -1, 1, 1))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels float [N, C, S, S] in 0–1 → logits float [N, K]."""
-        logits: Tensor = self.network((pixels - self._mean) / self._std)
-        return logits
-
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        pixels, labels = batch
-        logits = self(augment(pixels.float() * self._scale, self._config.augment))
-        loss = functional.cross_entropy(
-            logits, labels, label_smoothing=self._config.label_smoothing
-        )
-        self.log("train_loss", loss)
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        pixels, labels = batch
-        loss = functional.cross_entropy(self(pixels.float() * self._scale), labels)
-        self.log("val_loss", loss, batch_size=len(labels))
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        steps = int(self.trainer.estimated_stepping_batches)
-        return optimizer.configure(self.network, self._config.optim, steps)
-
-
 class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
     """One run. `prepare` must come first."""
 
     temperature: float = 1.0
+    _checkpoint: ImageCheckpoint | None = None
+
+    def prepare(self) -> None:
+        """Also reads the checkpoint of `pretrained.source`, which knows its pictures' side and colours."""
+        source = self.config.pretrained.source
+        if source is None:
+            super().prepare()
+            return
+        self._checkpoint = load_image_backbone(source)
+        image = self._checkpoint.image_settings(self.config.image)
+        self.config = self.config.model_copy(update={"image": image})
+        super().prepare()
+        stated = {"mean": self._checkpoint.mean, "std": self._checkpoint.std}
+        block = self.images.block.model_copy(update=stated)
+        self.images = replace(self.images, block=block)
+
+    def own_pictures(self) -> ImageData:
+        shapes = self.config.shapes
+        if self.config.own_data == "shapes":
+            return read_shapes(shapes.train, shapes.test, shapes.side)
+        return super().own_pictures()
+
+    def data_summary(self) -> dict[str, str]:
+        network = self.config.network
+        if self._checkpoint is not None:
+            network = f"{self._checkpoint.kind} from {self._checkpoint.folder}"
+        return {**super().data_summary(), "network": network}
 
     def lightning_module(self) -> ImageClassifierModule:
-        network = registry.build(
-            self.config,
-            channels=self.images.channels,
-            side=self.images.side,
-            classes=len(self.class_names),
+        return ImageClassifierModule(self._network(), self.config, self.images.block)
+
+    def _network(self) -> nn.Module:
+        classes = len(self.class_names)
+        if self._checkpoint is not None:
+            return BackboneClassifier(self._checkpoint, classes, self.config.dropout)
+        return registry.build(
+            self.config, channels=self.images.channels, side=self.images.side, classes=classes
         )
-        return ImageClassifierModule(network, self.config, self.images.block)
 
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
         assert isinstance(module, ImageClassifierModule)

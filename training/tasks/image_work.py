@@ -4,8 +4,9 @@ from typing import Any, TypeVar
 
 from torch.utils.data import DataLoader
 
+from training.data.digits import read_digits
 from training.data.image_source import PreparedImages, prepare_images
-from training.data.images import ImageSplit
+from training.data.images import ImageData, ImageSplit
 from training.data.loaders import array_loader
 from training.tasks.image_settings import ImageRunConfig
 from training.work import Work
@@ -21,8 +22,12 @@ class ImageWork(Work[ImageConfigT]):
     def prepare(self) -> None:
         config = self.config
         self.images = prepare_images(
-            self.data, config.image, config.validation_fraction, config.seed
+            self.data, config.image, config.validation_fraction, config.seed, self.own_pictures
         )
+
+    def own_pictures(self) -> ImageData:
+        """What is learned without `--data`."""
+        return read_digits()
 
     def data_summary(self) -> dict[str, str]:
         return self.images.summary()

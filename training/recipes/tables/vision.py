@@ -2,15 +2,36 @@
 
 from training.recipes.registry import Recipe
 
+_WORK = "training.tasks.image_classification:ImageClassificationWork"
+_FORMATS = "--data: image folder, its .tar, .tar.gz or .zip, or a CSV of path,label[,split]"
+
+
+def _image(
+    network: str, summary: str, seconds: int, tiny: tuple[str, ...], own: tuple[str, ...] = ()
+) -> Recipe:
+    """A family of networks on shapes that are drawn on the spot."""
+    return Recipe(
+        name=f"image-{network}",
+        summary=f"classify pictures: {summary}",
+        modality="vision",
+        data=f"none (drawn shapes); {_FORMATS}",
+        expected_time_s=seconds,
+        config=f"training.recipes.images:image_{network}",
+        work=_WORK,
+        own_data=("gates.accuracy_floor=none", "epochs=20", "batch_size=128", *own),
+        tiny=("max_steps=8", "batch_size=16", "shapes.train=80", "shapes.test=20", *tiny),
+    )
+
+
 RECIPES = (
     Recipe(
         name="digits",
         summary="recognise handwritten digits, or the classes of any image folder",
         modality="vision",
-        data="none (scikit-learn digits); --data: image folder or its .tar/.tar.gz",
+        data=f"none (scikit-learn digits); {_FORMATS}",
         expected_time_s=35,
         config="training.recipes.digits:digits",
-        work="training.tasks.image_classification:ImageClassificationWork",
+        work=_WORK,
         own_data=(
             "gates.accuracy_floor=none",
             "image.fit=stretch",
@@ -21,4 +42,24 @@ RECIPES = (
         ),
         tiny=("max_steps=20",),
     ),
+    _image("mlp", "fully connected layers on pixels", 20, ("mlp.hidden=32",)),
+    _image("lenet", "LeNet-5", 20, ()),
+    _image("alexnet", "AlexNet", 40, ("alexnet.width=8", "alexnet.hidden=32")),
+    _image("vgg", "VGG-11 to VGG-19", 40, ("vgg.width=8", "vgg.hidden=32")),
+    _image(
+        "resnet",
+        "ResNet-9, -18, -34 or -50; the first choice for small photographs",
+        60,
+        ("resnet.width=8",),
+    ),
+    _image("inception", "GoogLeNet's Inception", 60, ("inception.width=0.1",)),
+    _image(
+        "efficientnet",
+        "EfficientNet",
+        60,
+        ("efficientnet.width=0.25", "efficientnet.depth=0.3"),
+    ),
+    _image("convnext", "ConvNeXt", 60, ("convnext.width=8", "convnext.depths=1,1,1,1")),
+    _image("vit", "Vision Transformer", 60, ("vit.width=24", "vit.layers=2")),
+    _image("capsnet", "capsules with dynamic routing", 60, ("capsnet.width=8", "capsnet.maps=1")),
 )

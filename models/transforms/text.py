@@ -134,7 +134,10 @@ class TextEncoder:
                 f"{block.max_tokens} tokens for the second; shorten it"
             )
         tail.truncate(room, stride=block.stride_tokens)
-        whole = self._whole.post_process(head, tail)
+        if tail.overflowing:
+            whole = self._whole.post_process(head, tail)
+        else:  # there the library forgets which tokens are of the first text
+            whole = self._whole.encode(first, second)
         windows = [whole, *whole.overflowing]
         _require_both(whole)
         if len(windows) > MOST_WINDOWS or len(second) > limit_chars:

@@ -77,6 +77,18 @@ for _entry in (
         plugin="service.tasks.image_classification:ImageClassification",
     ),
     TaskEntry(
+        "object-detection",
+        reads="a picture",
+        answers="labelled boxes",
+        plugin="service.tasks.object_detection:ObjectDetection",
+    ),
+    TaskEntry(
+        "semantic-segmentation",
+        reads="a picture",
+        answers="a class for every pixel",
+        plugin="service.tasks.semantic_segmentation:SemanticSegmentation",
+    ),
+    TaskEntry(
         "text-classification",
         reads="text",
         answers="labels with scores",
@@ -87,6 +99,12 @@ for _entry in (
         reads="text",
         answers="entities with their places in the text",
         plugin="service.tasks.token_classification:TokenClassification",
+    ),
+    TaskEntry(
+        "question-answering",
+        reads="a question and a passage",
+        answers="the passage's words that answer it",
+        plugin="service.tasks.question_answering:QuestionAnswering",
     ),
     TaskEntry(
         "sentence-embedding",

@@ -52,6 +52,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--description", default="", metavar="TEXT", help="one line for people")
     add("--max-batch-size", type=int, default=0, metavar="N",
         help="items in one run (default: 32 for texts, 16 for pictures, 4 for detection)")  # fmt: skip
+    add("--no-answer", action="store_true",
+        help="question-answering: it learned that some questions have no answer (SQuAD 2)")  # fmt: skip
     add("--parity-atol", type=float, default=1e-4, metavar="X",
         help="how far torch and ONNX Runtime may differ in an output (default: %(default)s)")  # fmt: skip
     parser.set_defaults(handler=_import)
@@ -64,6 +66,7 @@ def _import(arguments: argparse.Namespace) -> int:
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     from training.importing.importer import Request, import_checkpoint
+    from training.importing.kind import ImportOptions
     from training.report import Reporter
 
     request = Request(
@@ -74,6 +77,7 @@ def _import(arguments: argparse.Namespace) -> int:
         description=arguments.description,
         max_batch_size=arguments.max_batch_size,
         parity_atol=arguments.parity_atol,
+        options=ImportOptions(may_have_no_answer=arguments.no_answer),
     )
     import_checkpoint(request, Reporter())
     return 0

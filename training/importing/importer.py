@@ -7,7 +7,7 @@ touched by `models.publish` alone, at the very end.
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from training import export, predict, verify
 from training.card import render
 from training.errors import GateFailed
 from training.importing.checkpoint import Checkpoint, open_checkpoint
-from training.importing.kind import Difference, ImportKind
+from training.importing.kind import Difference, ImportKind, ImportOptions
 from training.importing.kinds import kind_class, task_of
 from training.provenance import git_commit, versions
 from training.publish import tell, write_exam
@@ -45,6 +45,7 @@ class Request:
     description: str = ""
     max_batch_size: int = 0
     parity_atol: float = 1e-4
+    options: ImportOptions = field(default_factory=ImportOptions)
 
 
 def import_checkpoint(request: Request, report: Reporter) -> Bundle:
@@ -61,7 +62,7 @@ def _stages(request: Request, staged: Path, report: Reporter) -> Bundle:
     report.stage("read", request.source)
     checkpoint = open_checkpoint(request.source)
     task = task_of(checkpoint) if request.task == "auto" else request.task
-    kind = kind_class(task)(checkpoint)
+    kind = kind_class(task)(checkpoint, request.options)
     kind.read()
     facts = _facts(kind)
     report.table(("checkpoint", ""), facts.items())

@@ -16,6 +16,14 @@ from training.work import Arrays, ExportPlan, Predict
 
 
 @dataclass(frozen=True)
+class ImportOptions:
+    """What no file of a checkpoint says."""
+
+    may_have_no_answer: bool = False
+    """Question answering: trained with questions that their context does not answer."""
+
+
+@dataclass(frozen=True)
 class Difference:
     """Our answer against the library's, to one question. `value` is infinite where they are of different
     kinds (another number of entities, another shape), and `problem` says how."""
@@ -38,8 +46,9 @@ class ImportKind(ABC):
     limit: ClassVar[float] = 1e-3
     largest_batch: ClassVar[int] = 32
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: ImportOptions | None = None) -> None:
         self.checkpoint = checkpoint
+        self.options = options or ImportOptions()
         self.module: Any = None
 
     @abstractmethod

@@ -52,14 +52,15 @@ def load_tokenizer(folder: Path) -> Any:
 
 def load_image_processor(folder: Path) -> Any:
     """With Pillow, as the server decodes: torchvision's resampling differs by a few levels."""
-    from transformers import AutoImageProcessor
+    import transformers
 
+    reader: Any = transformers.AutoImageProcessor
     if not (folder / "preprocessor_config.json").is_file():
         raise DataError(
             f"{folder}: there is no preprocessor_config.json, which says how pictures are read"
         )
     with blaming(folder, "transformers cannot read the image processor"):
-        processor = AutoImageProcessor.from_pretrained(folder, backend="pil", **OFFLINE)
+        processor = reader.from_pretrained(folder, backend="pil", **OFFLINE)
     if getattr(processor, "backend", "pil") != "pil":
         raise DataError(
             f"{folder}: {type(processor).__name__} works with torchvision alone, whose pixels differ "

@@ -33,7 +33,8 @@ def image_block(processor: Any, input_name: str = "image") -> ImagePreprocessing
     if resample not in _INTERPOLATIONS:
         raise _refused(processor, f"resamples by Pillow's filter {resample}")
     scale = float(_get(processor, "rescale_factor", 1 / 255))
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
     if _get(processor, "do_normalize", True):
         mean, std = tuple(map(float, processor.image_mean)), tuple(map(float, processor.image_std))
     if len(mean) != 3 or len(std) != 3:
@@ -44,7 +45,7 @@ def image_block(processor: Any, input_name: str = "image") -> ImagePreprocessing
         scale=scale if _get(processor, "do_rescale", True) else 1.0,
         mean=mean,
         std=std,
-        interpolation=_INTERPOLATIONS[resample],  # type: ignore[arg-type]
+        interpolation=_INTERPOLATIONS[resample],
         **geometry,
     )
 
@@ -53,7 +54,8 @@ def library_pixels(processor: Any, image: Image.Image) -> np.ndarray:
     """float [C, H, W] as the library's pipelines compute them."""
     upright = ImageOps.exif_transpose(image).convert("RGB")
     found = processor(images=upright, return_tensors="np")["pixel_values"]
-    return np.asarray(found)[0]
+    pixels: np.ndarray = np.asarray(found)[0]
+    return pixels
 
 
 def pixel_difference(processor: Any, block: ImagePreprocessing, image: Image.Image) -> float:

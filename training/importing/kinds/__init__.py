@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KindEntry:
-    """`head` is how the names of its architectures end; `plugin` is `module:Class`."""
+    """`head` is how the names of its architectures end, if that tells it; `plugin` is `module:Class`."""
 
     task: str
     head: str
@@ -30,7 +30,18 @@ KINDS = (
         "ForSequenceClassification",
         f"{_HERE}.text_classification:TextClassificationKind",
     ),
-    KindEntry("sentence-embedding", "Model", f"{_HERE}.sentence_embedding:SentenceEmbeddingKind"),
+    KindEntry(
+        "token-classification",
+        "ForTokenClassification",
+        f"{_HERE}.token_classification:TokenClassificationKind",
+    ),
+    KindEntry(
+        "question-answering",
+        "ForQuestionAnswering",
+        f"{_HERE}.question_answering:QuestionAnsweringKind",
+    ),
+    KindEntry("text-similarity", "", f"{_HERE}.text_similarity:TextSimilarityKind"),
+    KindEntry("sentence-embedding", "", f"{_HERE}.sentence_embedding:SentenceEmbeddingKind"),
     KindEntry(
         "image-classification",
         "ForImageClassification",
@@ -57,7 +68,7 @@ def task_of(checkpoint: "Checkpoint") -> str:
     if architecture.endswith(_SEQUENCE) and _outputs(checkpoint) == 1:
         return "text-similarity"
     for entry in KINDS:
-        if entry.head != "Model" and architecture.endswith(entry.head):
+        if entry.head and architecture.endswith(entry.head):
             return entry.task
     raise UsageError(
         f"{checkpoint.source}: its architecture is {architecture or 'not named'}, which tells no task; "

@@ -16,6 +16,7 @@ from typing_extensions import override
 from models.blocks import EmbeddingPostprocessing
 from models.datatypes import DataType
 from models.manifest import TensorSpec
+from models.transforms.vectors import finished
 from training.errors import DataError
 from training.importing.checkpoint import MODULES_FILE
 from training.importing.kind import Difference
@@ -110,7 +111,8 @@ class SentenceEmbeddingKind(TextKind):
         for text in TEXTS:
             with quiet_library():
                 expected = self.model.encode([text], show_progress_bar=False)[0]
-            given = predict(self.rows_of(text))["embedding"][0]
+            vector = predict(self.rows_of(text))["embedding"][0]
+            given = finished(vector, dimensions=None, normalise=self._is_normalised)
             length = max(float(np.linalg.norm(expected)), 1e-12)
             gap = float(np.linalg.norm(given - expected)) / length
             yield Difference(text, float(np.nan_to_num(gap, nan=np.inf)))

@@ -69,11 +69,9 @@ class TextClassificationKind(TextKind):
 
     @override
     def differences(self, predict: Predict) -> Iterator[Difference]:
-        ask = make_pipeline(
-            "text-classification", model=self.network, tokenizer=self.tokenizer, top_k=None
-        )
+        ask = make_pipeline("text-classification", model=self.network, tokenizer=self.tokenizer)
         for text in TEXTS:
             with quiet_library():
-                found = ask(text, truncation=True)
+                found = ask(text, truncation=True, top_k=None)
             given = probabilities(predict(self.rows_of(text))["logits"][0], self.postprocessing)
             yield Difference(text, score_gap(found, given, self.labels))

@@ -27,7 +27,9 @@ def exact_match(given: str, right: Sequence[str]) -> float:
 
 def f1(given: str, right: Sequence[str]) -> float:
     """0 … 1, against the closest of `right`."""
-    return max(_overlap(normalised(given).split(), normalised(one).split()) for one in _or_nothing(right))
+    return max(
+        _overlap(normalised(given).split(), normalised(one).split()) for one in _or_nothing(right)
+    )
 
 
 def _or_nothing(right: Sequence[str]) -> Sequence[str]:

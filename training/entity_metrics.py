@@ -16,7 +16,9 @@ from models.transforms.tags import OUTSIDE, strict_entities
 Tags = Sequence[str]
 
 
-def entity_counts(gold: Sequence[Tags], given: Sequence[Tags], types: Sequence[str]) -> NDArray[np.int64]:
+def entity_counts(
+    gold: Sequence[Tags], given: Sequence[Tags], types: Sequence[str]
+) -> NDArray[np.int64]:
     """int64 [N, C, 3]: for each sentence and type how many were found rightly, given, and there."""
     place = {kind: column for column, kind in enumerate(types)}
     counts = np.zeros((len(gold), len(types), 3), dtype=np.int64)
@@ -58,5 +60,3 @@ def baseline_tags(words: Sequence[str], commonest: dict[str, str]) -> list[str]:
         if tag.startswith("I-") and before not in (tag, f"B-{tag[2:]}"):
             tags[position] = f"B-{tag[2:]}"
     return tags
-
-

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tokenizers import Regex, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from models.blocks import TextPreprocessing
 from models.errors import TextEmpty, TextTooLong
@@ -25,7 +25,18 @@ _LETTER = r"[\p{L}\p{N}_&&[^\p{Han}\p{Hiragana}\p{Katakana}]]"
 # Zero-width joiners belong to the spelling of Persian and of Indian languages.
 _FOLLOWING = r"[\p{L}\p{M}\p{N}_\x{200c}\x{200d}&&[^\p{Han}\p{Hiragana}\p{Katakana}]]"
 _RULE = rf"{_IDEOGRAPH}\p{{M}}*|{_LETTER}{_FOLLOWING}*|(?!\s)\X"
-_SPLIT = pre_tokenizers.Split(Regex(_RULE), "isolated")
+# A text is read up to so many times the length that should do, before it is called too long.
+_PATIENCE = 16
+
+
+def _splitter() -> Tokenizer:
+    """A whole tokenizer for the sake of its `encode_batch`, which lets other threads run meanwhile."""
+    splitter = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    splitter.pre_tokenizer = pre_tokenizers.Split(Regex(_RULE), "removed", invert=True)
+    return splitter
+
+
+_SPLITTER = _splitter()
 
 Place = tuple[int, int]
 """Start and end, in code points of the text; the end is the first that is outside."""
@@ -33,7 +44,13 @@ Place = tuple[int, int]
 
 def split_words(text: str) -> list[Place]:
     """Places of the words of `text`, in order."""
-    return [place for piece, place in _SPLIT.pre_tokenize_str(text) if not piece.isspace()]
+    places: list[Place] = _SPLITTER.encode_batch([text])[0].offsets
+    return places
+
+
+def split_words_batch(texts: Sequence[str]) -> list[list[Place]]:
+    """As `split_words`, for many texts at once."""
+    return [encoding.offsets for encoding in _SPLITTER.encode_batch(list(texts))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +78,7 @@ class WordEncoder:
         self.tokenizer_json = tokenizer_json
         self.tokenizer = TextEncoder(tokenizer_json, block).tokenizer
         longest = max((len(token) for token in self.tokenizer.get_vocab()), default=1)
-        # As in TextEncoder: a text beyond this cannot fit and need not be read whole.
+        # As in TextEncoder: a text beyond this hardly fits, and is read up to there first.
         self._max_chars = (block.max_tokens + 1) * (longest + 1)
 
     def encode_text(self, text: str, *, truncate: bool) -> tuple[list[Place], EncodedWords]:
@@ -70,13 +87,18 @@ class WordEncoder:
         Raises TextEmpty, TextTooLong when `truncate` is false, InputError for what is not Unicode.
         """
         require_unicode((text,))
-        if len(text) > self._max_chars and not truncate:
-            raise self._too_long()
-        kept = text[: self._max_chars]
-        places = split_words(kept)
-        encoded = self.encode([kept[start:end] for start, end in places])
-        if encoded.is_cut and not truncate:
-            raise self._too_long()
+        places, encoded = self._read(text[: self._max_chars])
+        is_cut = encoded.is_cut
+        if len(text) > self._max_chars and not encoded.is_cut:
+            # Long stretches of spaces, or of what becomes a single unknown token, leave room for more.
+            kept = text[: _PATIENCE * self._max_chars]
+            places, encoded = self._read(kept)
+            is_cut = len(kept) < len(text) or encoded.is_cut
+        if is_cut and not truncate:
+            raise TextTooLong(
+                f"the text has more than {self.block.max_tokens} tokens; shorten it or ask for "
+                "truncation"
+            )
         if not (encoded.word_ids != NO_WORD).any():
             raise TextEmpty("the text holds no word; send at least one visible character")
         return places, encoded
@@ -95,6 +117,10 @@ class WordEncoder:
             for encoding in encodings
         ]
 
+    def _read(self, text: str) -> tuple[list[Place], EncodedWords]:
+        places = split_words(text)
+        return places, self.encode([text[start:end] for start, end in places])
+
     def _encoded(
         self, ids: Sequence[int], word_ids: Sequence[int | None], is_cut: bool
     ) -> EncodedWords:
@@ -106,8 +132,3 @@ class WordEncoder:
             row[block.type_ids_input] = np.zeros_like(tokens)
         words = [NO_WORD if word is None else word for word in word_ids]
         return EncodedWords(row, np.asarray(words, dtype=np.int64), is_cut)
-
-    def _too_long(self) -> TextTooLong:
-        return TextTooLong(
-            f"the text has more than {self.block.max_tokens} tokens; shorten it or ask for truncation"
-        )

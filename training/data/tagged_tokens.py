@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.transforms.tags import OUTSIDE, TagDecoder, word_probabilities
-from models.transforms.words import NO_WORD, WordEncoder, split_words
+from models.transforms.words import NO_WORD, WordEncoder, split_words_batch
 from training.data.padded_loader import IGNORED, TokenRow
 from training.data.tagged_text import TaggedSentence
 
@@ -42,9 +42,9 @@ def tagged_tokens(
     targets: list[NDArray[np.int64]] = []
     for sentence in sentences:
         places = [
-            (number, word[start:end])
-            for number, word in enumerate(sentence.words)
-            for start, end in split_words(word)
+            (number, sentence.words[number][start:end])
+            for number, word_places in enumerate(split_words_batch(sentence.words))
+            for start, end in word_places
         ]
         owners.append([number for number, _ in places])
         pieces.append([piece for _, piece in places])

@@ -9,7 +9,7 @@ Source: Sennrich et al. 2016 (arXiv:1508.07909), over bytes as in Radford et al.
 
 from collections.abc import Iterable
 
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 _BYTES = 256
 
@@ -26,6 +26,7 @@ def fit_tokenizer(texts: Iterable[str], vocabulary: int, *, lowercase: bool) -> 
     tokenizer.normalizer = normalizers.Sequence(steps)
     # The first word gets a space as well: a word is the same token wherever it stands.
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=max(vocabulary, _BYTES),
         min_frequency=2,

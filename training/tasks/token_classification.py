@@ -27,9 +27,10 @@ from training.data.tagged_text import Sentences, TaggedData
 from training.data.tagged_tokens import TARGETS, TaggedTokens, tagged_tokens, word_tags
 from training.data.text_tokenizer import fit_tokenizer
 from training.networks.text_encoder import TokenClassifier
-from training.networks.text_registry import build_encoder
-from training.pretrained import TextCheckpoint, load_text_encoder
-from training.tasks import entity_judge
+from training.networks.text_registry import build_encoder, is_limited
+from training.pretrained import TextCheckpoint
+from training.tasks.entity_judge import EntityJudge
+from training.tasks.text_checkpoint import CheckpointSource
 from training.tasks.token_settings import TokenClassificationConfig
 from training.work import Array, Arrays, ExportPlan, Predict, Work
 
@@ -83,7 +84,8 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
     texts: TaggedData
     encoder: WordEncoder
     temperature: float = 1.0
-    _checkpoint: TextCheckpoint | None = None
+    checkpoint: TextCheckpoint | None = None
+    _source: CheckpointSource | None = None
     _rows: dict[str, list[TaggedTokens]]
 
     def prepare(self) -> None:
@@ -96,7 +98,7 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
             for name, split in (splits | {"test": self.texts.test}).items()
         }
         self.decoder = TagDecoder(self.texts.labels)
-        self._judge = entity_judge.EntityJudge(self.texts, config.seed)
+        self._judge = EntityJudge(self.texts, config.seed)
 
     def data_summary(self) -> dict[str, str]:
         rows = self._rows["train"]
@@ -112,18 +114,21 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
             "test": _size(self.texts.test),
             "tokenizer": f"{self.encoder.tokenizer.get_vocab_size():,} tokens",
         }
+        if self._source is not None and self.checkpoint is not None:
+            summary["checkpoint"] = self._source.summary(self.checkpoint)
         return summary | ({"notes": "; ".join(notes)} if notes else {})
 
     def data_sha256(self) -> str:
         return self.texts.sha256()
 
     def lightning_module(self) -> TokenClassifierModule:
+        """Reads the checkpoint anew, so that a second training starts where the first one did."""
         config = self.config
         encoder = build_encoder(
             config,
             vocabulary=self.encoder.tokenizer.get_vocab_size(),
             max_tokens=self.encoder.block.max_tokens,
-            checkpoint=self._checkpoint,
+            checkpoint=self._source.load() if self._source is not None else None,
         )
         network = TokenClassifier(encoder, classes=len(self.texts.labels), dropout=config.dropout)
         return TokenClassifierModule(network, config)
@@ -138,7 +143,13 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
         assert isinstance(module, TokenClassifierModule)
         axes: tuple[str, ...] = ("batch", "sequence")
         ids, mask = (
-            TensorSpec(name=name, dtype=DataType.INT64, shape=axes, pad_axes=("sequence",))
+            TensorSpec(
+                name=name,
+                dtype=DataType.INT64,
+                shape=axes,
+                pad_axes=("sequence",),
+                pad_value=self._fill.get(name, 0),
+            )
             for name in (_IDS, _MASK)
         )
         logits = TensorSpec(
@@ -151,7 +162,7 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
             (ids, mask),
             (logits,),
             lengths=(*lengths, longest),
-            axis_limits={"sequence": (1, longest)},
+            axis_limits={"sequence": (1, longest)} if is_limited(self.config) else {},
         )
 
     def calibrate(self, predict: Predict) -> None:
@@ -171,7 +182,7 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
         chosen = [_inputs(rows[row]) for row in np.resize(order, batch)]
         if length is not None:
             chosen[0] = {name: np.resize(array, length) for name, array in chosen[0].items()}
-        return pad_token_rows(chosen, length)
+        return pad_token_rows(chosen, length, self._fill)
 
     def draft(self, module: lightning.LightningModule) -> ManifestDraft:
         plan = self.export_plan(module)
@@ -217,12 +228,13 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
         """The checkpoint's tokenizer, or one fitted to the training sentences."""
         config = self.config
         limit = config.max_tokens
+        texts = [" ".join(sentence.words) for sentence in self.texts.train]
         if config.network == "pretrained":
-            self._checkpoint = load_text_encoder(str(config.pretrained.source))
-            limit = min(limit, self._checkpoint.max_tokens)
-            tokenizer = self._checkpoint.tokenizer_json
+            self._source = CheckpointSource(config, texts if self.data is None else None)
+            self.checkpoint = self._source.load()
+            limit = min(limit, self.checkpoint.max_tokens)
+            tokenizer = self.checkpoint.tokenizer_json
         else:
-            texts = (" ".join(sentence.words) for sentence in self.texts.train)
             fitted = fit_tokenizer(texts, config.vocabulary, lowercase=config.lowercase)
             tokenizer = fitted.to_str()
         return WordEncoder(tokenizer, TextPreprocessing(max_tokens=limit))
@@ -230,8 +242,14 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
     def _loader(self, name: str, *, shuffle: bool) -> DataLoader[Any]:
         rows = [row.row for row in self._rows[name] if len(row.piece_of_token)]
         return padded_loader(
-            rows, batch_size=self.config.batch_size, shuffle=shuffle, fill={TARGETS: IGNORED}
+            rows, batch_size=self.config.batch_size, shuffle=shuffle, fill=self._fill
         )
+
+    @property
+    def _fill(self) -> dict[str, int]:
+        """What padding holds."""
+        padding = self.checkpoint.special.padding if self.checkpoint else None
+        return {_IDS: padding or 0, _MASK: 0, TARGETS: IGNORED}
 
     def _logits(self, split: str, predict: Predict) -> list[Array]:
         """float32 [T, K] for each sentence, asked in batches of similar length."""
@@ -241,7 +259,8 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
         order = [row for row in np.argsort(lengths, kind="stable") if lengths[row]]
         for start in range(0, len(order), _EVALUATION_BATCH):
             chosen = order[start : start + _EVALUATION_BATCH]
-            logits = predict(pad_token_rows([_inputs(rows[row]) for row in chosen]))[_LOGITS]
+            batch = pad_token_rows([_inputs(rows[row]) for row in chosen], fill=self._fill)
+            logits = predict(batch)[_LOGITS]
             for position, row in enumerate(chosen):
                 answers[row] = logits[position, : lengths[row]]
         return answers

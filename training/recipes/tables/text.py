@@ -2,6 +2,58 @@
 
 from training.recipes.registry import Recipe
 
+# Thousands of texts and not millions: strong dropout, few passes.
+_FEW = (
+    "vocabulary=8192",
+    "epochs=6",
+    "dropout=0.5",
+    "token_dropout=0.1",
+    "optim.learning_rate=0.002",
+    "optim.weight_decay=0.05",
+)
+_FINE_TUNED = (
+    "epochs=3",
+    "batch_size=32",
+    "cpu_threads=0",
+    "precision=bf16",
+    "dropout=0.1",
+    "optim.learning_rate=0.0001",
+    "pretrained.layer_decay=0.9",
+)
+_SMALL = ("recurrent.width=8", "recurrent.units=8")
+_TABLES = "--data: TSV, CSV or JSONL with text and label"
+
+
+def _classifier(
+    network: str, summary: str, seconds: int, own: tuple[str, ...], tiny: tuple[str, ...]
+) -> Recipe:
+    """One network on labelled texts. With `own` data, of which there is never enough, regularised."""
+    sentences = "CLDR phrases" if network == "bag" else "generated opinions"
+    return Recipe(
+        name=f"text-{network}",
+        summary=f"classify texts: {summary}",
+        modality="text",
+        data=f"none ({sentences}); {_TABLES}",
+        expected_time_s=seconds,
+        config=f"training.recipes.texts:text_{network}",
+        work="training.tasks.text_classification:TextClassificationWork",
+        own_data=("gates.accuracy_floor=none", *own),
+        tiny=(
+            "max_steps=10",
+            "opinions.train=120",
+            "opinions.validation=20",
+            "opinions.test=30",
+            "phrases.train=20",
+            "phrases.validation=3",
+            "phrases.test=5",
+            "vocabulary=300",
+            "max_tokens=64",
+            "baseline=false",
+            *tiny,
+        ),
+    )
+
+
 RECIPES = (
     Recipe(
         name="language-id",
@@ -29,6 +81,25 @@ RECIPES = (
             "baseline=false",
         ),
     ),
+    _classifier("bag", "bag of embeddings, the least to beat", 30, _FEW, ("bag.width=8",)),
+    _classifier("cnn", "TextCNN", 25, _FEW, ("cnn.width=8", "cnn.filters=4")),
+    _classifier("rnn", "Elman's recurrent network", 30, _FEW, _SMALL),
+    _classifier("lstm", "LSTM in both directions", 30, _FEW, _SMALL),
+    _classifier("gru", "GRU in both directions", 30, _FEW, _SMALL),
+    _classifier(
+        "transformer",
+        "a transformer encoder from scratch",
+        45,
+        _FEW,
+        ("transformer.width=16", "transformer.layers=1", "transformer.heads=2"),
+    ),
+    _classifier(
+        "pretrained",
+        "fine-tune the transformers checkpoint that --pretrained names",
+        30,
+        _FINE_TUNED,
+        (),
+    ),
     Recipe(
         name="entities",
         summary="find people, places and organisations in text, or anybody's tagged words",
@@ -48,6 +119,27 @@ RECIPES = (
             "recurrent.width=16",
             "recurrent.units=8",
             "recurrent.layers=1",
+        ),
+    ),
+    Recipe(
+        name="answers",
+        summary="find the answer to a question in a passage, or that there is none",
+        modality="text",
+        data="none (generated facts); --data: SQuAD JSON, a file or train/dev/test files",
+        expected_time_s=120,
+        config="training.recipes.answers:answers",
+        work="training.tasks.question_answering:QuestionAnsweringWork",
+        # Real passages are longer and of more words.
+        own_data=("gates.accuracy_floor=none", "vocabulary=16384", "max_tokens=384"),
+        tiny=(
+            "max_steps=20",
+            "facts.train=60",
+            "facts.validation=10",
+            "facts.test=20",
+            "vocabulary=300",
+            "recurrent.width=16",
+            "recurrent.units=8",
+            "reader_units=8",
         ),
     ),
 )

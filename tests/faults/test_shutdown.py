@@ -146,7 +146,7 @@ def test_callers_that_stall_in_every_way_cost_the_grace_period_at_most(
                 time.sleep(0.02)
         asked = time.monotonic()
         assert server.terminate() == 0
-        assert time.monotonic() - asked < 2 + 2
+        assert time.monotonic() - asked < 2 + 6, "not the twenty seconds of an unread answer"
         assert "Traceback" not in server.errors
 
 

@@ -48,7 +48,7 @@ _PAIRS: Final = (
 _ATTEMPTS: Final = 40  # sentences tried for each one wanted: many are repeated
 
 
-def load_opinions(seed: int, train: int = 2000, validation: int = 300, test: int = 500) -> TextData:
+def load_opinions(seed: int, train: int = 4000, validation: int = 300, test: int = 500) -> TextData:
     """As many sentences as asked for, half of them praise. Raises DataError when there are not so many."""
     dice = Random(seed)
     wanted = {"train": train, "validation": validation, "test": test}

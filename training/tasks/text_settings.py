@@ -20,7 +20,7 @@ class PhrasesConfig(ConfigRecord):
 class OpinionsConfig(ConfigRecord):
     """The other data of the recipes' own: generated opinions, praise or blame; unused with `--data`."""
 
-    train: int = Field(default=2000, ge=4, le=50_000, description="training sentences")
+    train: int = Field(default=4000, ge=4, le=50_000, description="training sentences")
     validation: int = Field(default=300, ge=2, le=50_000, description="validation sentences")
     test: int = Field(default=500, ge=2, le=50_000, description="held-out sentences")
 

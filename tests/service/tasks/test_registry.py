@@ -1,18 +1,17 @@
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from models.bundle import Bundle
 from models.errors import ManifestInvalid
 from service.tasks import TaskEntry, known, open_task, plugin, register
 from tests.service.bundles import BUNDLES
 from tests.service.scene_bundles import detection_bundle, segmentation_bundle
 from tests.service.text_bundles import embedding_bundle, similarity_bundle
 
-MAKERS: dict[str, Callable[..., Bundle]] = {
+MAKERS: dict[str, Any] = {
     **BUNDLES,
     "object-detection": detection_bundle,
     "semantic-segmentation": segmentation_bundle,

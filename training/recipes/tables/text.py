@@ -121,4 +121,25 @@ RECIPES = (
             "recurrent.layers=1",
         ),
     ),
+    Recipe(
+        name="answers",
+        summary="find the answer to a question in a passage, or that there is none",
+        modality="text",
+        data="none (generated facts); --data: SQuAD JSON, a file or train/dev/test files",
+        expected_time_s=120,
+        config="training.recipes.answers:answers",
+        work="training.tasks.question_answering:QuestionAnsweringWork",
+        # Real passages are longer and of more words.
+        own_data=("gates.accuracy_floor=none", "vocabulary=16384", "max_tokens=384"),
+        tiny=(
+            "max_steps=20",
+            "facts.train=60",
+            "facts.validation=10",
+            "facts.test=20",
+            "vocabulary=300",
+            "recurrent.width=16",
+            "recurrent.units=8",
+            "reader_units=8",
+        ),
+    ),
 )

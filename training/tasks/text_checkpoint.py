@@ -22,24 +22,25 @@ class CheckpointSource:
 
     def __init__(self, config: TextNetworkConfig, texts: Sequence[str] | None) -> None:
         self._source = config.pretrained.source
-        self.is_sample = self._source is None
-        if self._source is None:
-            if texts is None:
-                raise UsageError(
-                    "network pretrained: name a checkpoint, --pretrained PATH_OR_ID (a folder with "
-                    "config.json, model.safetensors and tokenizer.json, or a package that has one)"
-                )
-            self._folder = tempfile.TemporaryDirectory(prefix="slipway-sample-checkpoint-")
-            write_sample_encoder(Path(self._folder.name), texts, seed=config.seed)
-            self._source = self._folder.name
+        self._texts, self._seed = texts, config.seed
+        if self._source is None and texts is None:
+            raise UsageError(
+                "network pretrained: name a checkpoint, --pretrained PATH_OR_ID (a folder with "
+                "config.json, model.safetensors and tokenizer.json, or a package that has one)"
+            )
 
     def load(self) -> TextCheckpoint:
         """Raises UsageError, DataError naming the file."""
-        return load_text_encoder(self._source or "")
+        if self._source is not None:
+            return load_text_encoder(self._source)
+        assert self._texts is not None
+        with tempfile.TemporaryDirectory(prefix="slipway-sample-checkpoint-") as folder:
+            write_sample_encoder(Path(folder), self._texts, seed=self._seed)
+            return load_text_encoder(folder)
 
     def summary(self, checkpoint: TextCheckpoint) -> str:
         """For the table of what was read."""
-        if self.is_sample:
+        if self._source is None:
             return "a small BERT with random weights, made here; --pretrained names a real one"
         kind = getattr(checkpoint.module.config, "model_type", "transformers")
         return f"{self._source}, {kind}, {checkpoint.hidden} wide, up to {checkpoint.max_tokens} tokens"

@@ -31,7 +31,7 @@ _PATIENCE = 16
 
 def _splitter() -> Tokenizer:
     """A whole tokenizer for the sake of its `encode_batch`, which lets other threads run meanwhile."""
-    splitter = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    splitter = Tokenizer(models.WordLevel({"?": 0}, "?"))
     splitter.pre_tokenizer = pre_tokenizers.Split(Regex(_RULE), "removed", invert=True)
     return splitter
 

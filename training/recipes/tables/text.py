@@ -17,7 +17,6 @@ _FINE_TUNED = (
     "cpu_threads=0",
     "precision=bf16",
     "dropout=0.1",
-    "optim.learning_rate=0.0001",
     "pretrained.layer_decay=0.9",
 )
 _SMALL = ("recurrent.width=8", "recurrent.units=8")
@@ -50,6 +49,52 @@ def _classifier(
             "max_tokens=64",
             "baseline=false",
             *tiny,
+        ),
+    )
+
+
+def _tagger(name: str, summary: str, seconds: int, own: tuple[str, ...]) -> Recipe:
+    return Recipe(
+        name=name,
+        summary=summary,
+        modality="text",
+        data="none (generated sentences); --data: CoNLL columns, a file or train/dev/test files",
+        expected_time_s=seconds,
+        config=f"training.recipes.entities:{name.replace('-', '_')}",
+        work="training.tasks.token_classification:TokenClassificationWork",
+        own_data=("gates.accuracy_floor=none", *own),
+        tiny=(
+            "max_steps=10",
+            "sentences.train=60",
+            "sentences.validation=10",
+            "sentences.test=20",
+            "vocabulary=300",
+            "max_tokens=64",
+            *_SMALL,
+        ),
+    )
+
+
+def _answerer(name: str, summary: str, seconds: int, own: tuple[str, ...]) -> Recipe:
+    return Recipe(
+        name=name,
+        summary=summary,
+        modality="text",
+        data="none (generated facts); --data: SQuAD JSON, a file or train/dev/test files",
+        expected_time_s=seconds,
+        config=f"training.recipes.answers:{name.replace('-', '_')}",
+        work="training.tasks.question_answering:QuestionAnsweringWork",
+        own_data=("gates.accuracy_floor=none", *own),
+        tiny=(
+            "max_steps=10",
+            "facts.train=60",
+            "facts.validation=10",
+            "facts.test=20",
+            "vocabulary=300",
+            "max_tokens=128",
+            "stride_tokens=32",
+            "reader_units=8",
+            *_SMALL,
         ),
     )
 
@@ -97,49 +142,33 @@ RECIPES = (
         "pretrained",
         "fine-tune the transformers checkpoint that --pretrained names",
         30,
-        _FINE_TUNED,
+        (*_FINE_TUNED, "optim.learning_rate=0.0001"),
         (),
     ),
-    Recipe(
-        name="entities",
-        summary="find people, places and organisations in text, or anybody's tagged words",
-        modality="text",
-        data="none (generated sentences); --data: CoNLL columns, a file or train/dev/test files",
-        expected_time_s=60,
-        config="training.recipes.entities:entities",
-        work="training.tasks.token_classification:TokenClassificationWork",
+    _tagger(
+        "entities",
+        "find people, places and organisations in text, or anybody's tagged words",
+        50,
         # Real sentences have more words, and no name in them was made of syllables.
-        own_data=("gates.accuracy_floor=none", "vocabulary=16384", "dropout=0.4"),
-        tiny=(
-            "max_steps=20",
-            "sentences.train=60",
-            "sentences.validation=10",
-            "sentences.test=20",
-            "vocabulary=300",
-            "recurrent.width=16",
-            "recurrent.units=8",
-            "recurrent.layers=1",
-        ),
+        ("vocabulary=16384", "dropout=0.4"),
     ),
-    Recipe(
-        name="answers",
-        summary="find the answer to a question in a passage, or that there is none",
-        modality="text",
-        data="none (generated facts); --data: SQuAD JSON, a file or train/dev/test files",
-        expected_time_s=120,
-        config="training.recipes.answers:answers",
-        work="training.tasks.question_answering:QuestionAnsweringWork",
+    _tagger(
+        "entities-pretrained",
+        "find entities with the transformers checkpoint that --pretrained names",
+        40,
+        (*_FINE_TUNED, "optim.learning_rate=0.0004", "max_tokens=256"),
+    ),
+    _answerer(
+        "answers",
+        "find the answer to a question in a passage, or that there is none",
+        90,
         # Real passages are longer and of more words.
-        own_data=("gates.accuracy_floor=none", "vocabulary=16384", "max_tokens=384"),
-        tiny=(
-            "max_steps=20",
-            "facts.train=60",
-            "facts.validation=10",
-            "facts.test=20",
-            "vocabulary=300",
-            "recurrent.width=16",
-            "recurrent.units=8",
-            "reader_units=8",
-        ),
+        ("vocabulary=16384", "max_tokens=384", "stride_tokens=128"),
+    ),
+    _answerer(
+        "answers-pretrained",
+        "find answers with the transformers checkpoint that --pretrained names",
+        60,
+        (*_FINE_TUNED, "optim.learning_rate=0.0001", "max_tokens=384", "stride_tokens=128"),
     ),
 )

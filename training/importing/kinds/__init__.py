@@ -47,6 +47,16 @@ KINDS = (
         "ForImageClassification",
         f"{_HERE}.image_classification:ImageClassificationKind",
     ),
+    KindEntry(
+        "object-detection",
+        "ForObjectDetection",
+        f"{_HERE}.object_detection:ObjectDetectionKind",
+    ),
+    KindEntry(
+        "semantic-segmentation",
+        "ForSemanticSegmentation",
+        f"{_HERE}.semantic_segmentation:SemanticSegmentationKind",
+    ),
 )
 
 

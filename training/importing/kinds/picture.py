@@ -6,6 +6,7 @@ Letters: B batch, C channels, H height, W width.
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -23,6 +24,8 @@ from training.work import Arrays, ExportPlan
 
 # Of a pixel's 255 levels; the promise of preprocessing is one.
 _LARGEST_PIXEL_DIFFERENCE = 1.0
+# Where a graph takes any size; a thinner picture leaves deep networks nothing to look at.
+_LEAST_SIDE = 16
 
 
 class PictureHead(nn.Module):
@@ -86,13 +89,33 @@ class PictureKind(ImportKind):
 
     @override
     def sample_inputs(self, batch: int, length: int | None) -> Arrays:
-        """Photographs as preprocessing leaves them."""
+        """Photographs as preprocessing leaves them. Where the graph takes any size, each number of them
+        comes at a size of its own."""
+        if self.block.fit == "keep":
+            return {self.block.input: self._of_any_size(batch, 1 if batch == 1 else 2)}
         tensors = [to_tensor(decode_image(data), self.block) for _, data in pictures()]
         chosen = [tensors[index] for index in np.resize(np.arange(len(tensors)), batch)]
         return {self.block.input: np.stack(chosen)}
 
+    @override
+    def golden_inputs(self) -> Arrays:
+        """Small where the graph takes any size: the exam is a file that every server reads."""
+        if self.block.fit == "keep":
+            return {self.block.input: self._of_any_size(3, 4)}
+        return super().golden_inputs()
+
+    def _of_any_size(self, batch: int, shrink: int) -> np.ndarray:
+        """One photograph, upright for odd numbers, and its mirror images."""
+        sides = {name: max(1, getattr(self.block, name) // shrink) for name in ("height", "width")}
+        _, data = pictures()[batch % 2]
+        pixels = to_tensor(decode_image(data), self.block.model_copy(update=sides))
+        views = (pixels, pixels[:, :, ::-1], pixels[:, ::-1])
+        return np.stack([views[index % 3] for index in range(batch)])
+
     def input_spec(self) -> TensorSpec:
         sides: tuple[int | str, int | str] = (self.block.height, self.block.width)
+        if self.block.fit == "keep":
+            sides = ("height", "width")
         return TensorSpec(name=self.block.input, dtype=DataType.FLOAT, shape=("batch", 3, *sides))
 
     def output_specs(self) -> tuple[TensorSpec, ...]:
@@ -100,7 +123,22 @@ class PictureKind(ImportKind):
 
     @override
     def plan(self) -> ExportPlan:
-        return ExportPlan(self.module, (self.input_spec(),), self.output_specs())
+        any_side = (_LEAST_SIDE, max(self.block.height, self.block.width))
+        limits = {"height": any_side, "width": any_side} if self.block.fit == "keep" else {}
+        return ExportPlan(
+            self.module, (self.input_spec(),), self.output_specs(), axis_limits=limits
+        )
+
+    def shape_of(self, output: str) -> tuple[int, ...]:
+        """Of the network's answer to one picture, without the batch axis."""
+        with torch.inference_mode():
+            answer = self.network(pixel_values=torch.from_numpy(self._one()))
+        return tuple(getattr(answer, output).shape[1:])
+
+    def _one(self) -> np.ndarray:
+        if self.block.fit == "keep":
+            return self._of_any_size(1, 4)
+        return self.sample_inputs(1, None)[self.block.input]
 
     def pixels_of(self, data: bytes) -> Arrays:
         """One encoded picture as a batch of one."""

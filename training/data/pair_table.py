@@ -46,7 +46,7 @@ class _Columns(NamedTuple):
     second: int
     third: int | None
     header_rows: int
-    count: int
+    width: int
 
 
 class _Split(NamedTuple):
@@ -101,10 +101,10 @@ def _kind(row: Row, columns: _Columns) -> Kind:
 
 
 def _cells(table: Table, row: Row, columns: _Columns, kind: Kind) -> tuple[str, ...]:
-    if len(row.cells) != columns.count:
+    if len(row.cells) != columns.width:
         raise table.fail(
             row.line,
-            f"{len(row.cells)} columns where {columns.count} are expected; every line needs all of "
+            f"{len(row.cells)} columns where {columns.width} are expected; every line needs all of "
             "them, and a separator inside a text must be quoted (.csv) or replaced (.tsv)",
         )
     wanted = [columns.first, columns.second] + ([] if columns.third is None else [columns.third])

@@ -75,9 +75,9 @@ def load_paraphrases(
     """So many rows of the kind; beside positive pairs and triplets as many scored pairs to judge by."""
     dice = Random(seed)
     events = _distinct_events(dice)
-    splits = [_rows(dice, events, kind, count) for count in (train, validation, test)]
+    first, second, third = (_rows(dice, events, kind, count) for count in (train, validation, test))
     graded = None if kind == "scored" else _rows(dice, events, "scored", test)
-    return PairData("generated paraphrases", kind, *splits, graded)
+    return PairData("generated paraphrases", kind, first, second, third, graded)
 
 
 def sentence(dice: Random, event: Event) -> str:

@@ -13,8 +13,6 @@ from torch.nn import functional
 
 from training.networks.text_encoder import TokenEncoder, pool
 
-_LIKENESS = 5.0
-
 
 class PairScorer(nn.Module):
     """Any batch, any length that the encoder takes."""
@@ -23,8 +21,6 @@ class PairScorer(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
-        # Starts as a comparer of directions, which learns several times as fast as one that must find out.
-        self.likeness = nn.Parameter(torch.tensor(_LIKENESS))
         self.hidden = nn.Linear(4 * encoder.hidden, encoder.hidden)
         self.head = nn.Linear(encoder.hidden, 1)
 
@@ -35,10 +31,9 @@ class PairScorer(nn.Module):
         second = pool(vectors, attention_mask * type_ids, "mean")
         features = torch.cat([first, second, (first - second).abs(), first * second], dim=1)
         compared = functional.gelu(self.hidden(self.dropout(features)))
-        cosine = functional.cosine_similarity(first, second, dim=1).unsqueeze(1)  # [B, 1]
-        logits: Tensor = self.head(self.dropout(compared)) + self.likeness * cosine
+        logits: Tensor = self.head(self.dropout(compared))
         return logits
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        head = [self.likeness, *self.hidden.parameters(), *self.head.parameters()]
+        head = [*self.hidden.parameters(), *self.head.parameters()]
         return [*self.encoder.layer_groups(), head]

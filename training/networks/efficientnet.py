@@ -55,7 +55,12 @@ class EfficientNet(nn.Module):
             self.stem.padding = nn.ZeroPad2d(1)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()
                 module.momentum = _NORM_MOMENTUM  # some of the library's norms ignore the setting
+            elif isinstance(module, nn.Conv2d):
+                # As the paper's code draws them. The library's own draw is for loading weights over it:
+                # with norms drawn about 0 too, nothing passes through the blocks, and nothing is learned.
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="linear")
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(config.hidden_dim, classes))
 
     def forward(self, image: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,42 @@ def test_a_folder_and_its_archive_are_the_same_data(tmp_path: Path, top: str) ->
     assert folder.sha256 == packed.sha256
     assert np.array_equal(folder.train.pixels, packed.train.pixels)
     assert (len(folder.train), len(folder.test)) == (10, 10)
+
+
+def test_a_zip_is_read_like_a_tar_and_refused_like_one(tmp_path: Path) -> None:
+    files = pictures(top="photos/")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    folder = ImageFolder(write(tmp_path / "folder", files))
+    assert ImageFolder(tmp_path / "data.zip").sha256 == folder.sha256
+    whole = (tmp_path / "data.zip").read_bytes()
+    (tmp_path / "flipped.zip").write_bytes(whole[:60] + bytes([whole[60] ^ 255]) + whole[61:])
+    with pytest.raises(DataError, match=r"flipped\.zip"):
+        ImageFolder(tmp_path / "flipped.zip")
+    with zipfile.ZipFile(tmp_path / "up.zip", "w") as packed:
+        packed.writestr("../evil.png", png(1))
+    with pytest.raises(DataError, match="points outside"):
+        read_source(tmp_path / "up.zip")
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as packed:
+        link = zipfile.ZipInfo("train/cat/0.png")
+        link.external_attr = 0o120777 << 16
+        packed.writestr(link, "/etc/passwd")
+    with pytest.raises(DataError, match="is a link"):
+        read_source(tmp_path / "link.zip")
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])
+def test_a_validation_folder_is_kept_apart_from_the_rest(tmp_path: Path, name: str) -> None:
+    files = pictures() | {f"{name}/cat/{number}.png": png(9) for number in range(3)}
+    data = ImageFolder(write(tmp_path, files)).read(BLOCK, 0)
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (10, 3, 10)
+
+
+def test_numbers_as_class_names_are_sorted_as_numbers(tmp_path: Path) -> None:
+    files = {f"{label}/{number}.png": png(number) for label in (10, 9, 1) for number in range(3)}
+    assert ImageFolder(write(tmp_path, files)).class_names == ("1", "9", "10")
 
 
 def test_without_a_test_folder_a_stated_part_of_each_class_is_held_out(tmp_path: Path) -> None:

@@ -1,30 +1,44 @@
-"""AdamW with a warm-up and a decay, as Lightning expects them: one place for every kind of network.
+"""The optimiser and its schedule, as Lightning expects them: one place for every kind of network.
 
 Called from `configure_optimizers` of the LightningModules in `training.tasks`. Decay is applied to
-matrices and kernels only: shrinking biases and norms costs accuracy and buys nothing.
+matrices and kernels only: shrinking biases and norms costs accuracy and buys nothing. Step sizes may
+differ by layer (J. Howard, S. Ruder 2018, arXiv:1801.06146); freezing is `training.finetuning`'s.
 """
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
-from training.config import OptimConfig
+from training.config import OptimConfig, PretrainedConfig
+from training.finetuning import layer_groups
+
+Weights = list[torch.nn.Parameter]
 
 
 def configure(
-    network: torch.nn.Module, config: OptimConfig, total_steps: int
+    network: torch.nn.Module,
+    config: OptimConfig,
+    total_steps: int,
+    pretrained: PretrainedConfig | None = None,
 ) -> OptimizerLRSchedulerConfig:
-    """The answer of `configure_optimizers`; `total_steps` is `trainer.estimated_stepping_batches`."""
-    trained = [weight for weight in network.parameters() if weight.requires_grad]
-    groups = [
-        {
-            "params": [weight for weight in trained if weight.ndim >= 2],
-            "weight_decay": config.weight_decay,
-        },
-        {"params": [weight for weight in trained if weight.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2))
+    """The answer of `configure_optimizers`; `total_steps` is `trainer.estimated_stepping_batches`.
+
+    Where `pretrained.layer_decay` is below 1, raises UsageError for a network without layer groups.
+    """
+    groups: list[dict[str, Any]] = []
+    for factor, weights in _by_layer(network, pretrained):
+        trained = [weight for weight in weights if weight.requires_grad]
+        for decay, members in (
+            (config.weight_decay, [weight for weight in trained if weight.ndim >= 2]),
+            (0.0, [weight for weight in trained if weight.ndim < 2]),
+        ):
+            if members:
+                rate = config.learning_rate * factor
+                groups.append({"params": members, "weight_decay": decay, "lr": rate})
+    optimizer = _optimizer(groups, config)
     # A plain function of the step keeps no state, so a resumed run may have another length.
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(config, step, total_steps)
@@ -32,17 +46,51 @@ def configure(
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
+def _optimizer(groups: list[dict[str, Any]], config: OptimConfig) -> torch.optim.Optimizer:
+    rate, betas = config.learning_rate, (config.momentum, config.beta2)
+    match config.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=rate, betas=betas)
+        case "adam":
+            return torch.optim.Adam(groups, lr=rate, betas=betas)
+        case "sgd":
+            momentum, nesterov = config.momentum, config.nesterov
+            return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov)
+        case "rmsprop":
+            momentum, alpha = config.momentum, config.beta2
+            return torch.optim.RMSprop(groups, lr=rate, momentum=momentum, alpha=alpha)
+
+
+def _by_layer(
+    network: torch.nn.Module, pretrained: PretrainedConfig | None
+) -> Iterator[tuple[float, Weights]]:
+    """(part of the learning rate, weights): the last group takes whole steps, each below less."""
+    everything = list(network.parameters())
+    if pretrained is None or pretrained.layer_decay == 1:
+        yield 1.0, everything
+        return
+    layers = layer_groups(network)
+    for height, weights in enumerate(layers, start=1):
+        yield pretrained.layer_decay ** (len(layers) - height), weights
+
+
 def learning_rate_factor(config: OptimConfig, step: int, total_steps: int) -> float:
     """What the peak learning rate is multiplied by at `step` (0-based) of `total_steps`.
 
     All schedules rise linearly over the warm-up; then `constant` stays, `cosine` falls to a tenth,
-    `one_cycle` falls to nothing.
+    `one_cycle` falls to nothing, and `step` falls at once every `step_fraction` of what remains.
     """
     warmup = round(config.warmup_fraction * total_steps)
     if step < warmup:
         return (step + 1) / warmup
     if config.schedule == "constant":
         return 1.0
+    remaining = max(1, total_steps - warmup)
+    if config.schedule == "step":
+        # Steps beyond the plan stay at the last level; rounded, or 1/3 of 90 would be 30.000…4.
+        every = max(1, round(config.step_fraction * remaining))
+        falls = min(step - warmup, remaining - 1) // every
+        return float(config.step_gamma**falls)
     floor = 0.1 if config.schedule == "cosine" else 0.0
-    progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
+    progress = min(1.0, (step - warmup) / remaining)
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -47,7 +47,7 @@ def test_a_setting_is_read_as_its_field_is_typed(setting: str, read: object) -> 
         ("batching.preferred_batch_size=1,x", "comma-separated values, each a whole number"),
         ("optim.learning_rat=1", "did you mean optim.learning_rate?"),
         ("zzz=1", "known keys: name, seed"),
-        ("optim=1", "is a group; set one of optim.learning_rate"),
+        ("optim=1", "is a group; set one of optim.optimizer"),
         ("task=other", "fixed by the recipe"),
         ("epochs", "expected key=value"),
         ("=3", "expected key=value"),

@@ -68,4 +68,5 @@ class ImageClassifierModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)
-        return optimizer.configure(self.network, self._config.optim, steps)
+        config = self._config
+        return optimizer.configure(self.network, config.optim, steps, config.pretrained)

@@ -66,7 +66,8 @@ class QuestionAnsweringModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)
-        return optimizer.configure(self.network, self._config.optim, steps)
+        config = self._config
+        return optimizer.configure(self.network, config.optim, steps, config.pretrained)
 
     def _loss(self, batch: PaddedBatch) -> Tensor:
         """Mean of both ends' cross-entropy over the window's tokens."""

@@ -59,7 +59,8 @@ class SentenceEmbeddingModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)
-        return optimizer.configure(self.network, self._config.optim, steps)
+        config = self._config
+        return optimizer.configure(self.network, config.optim, steps, config.pretrained)
 
     def _loss(self, batch: PairBatch) -> Tensor:
         columns = [name for name in ("first", "second", "negative") if f"{name}_{IDS}" in batch]

@@ -68,7 +68,8 @@ class TextClassifierModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)
-        return optimizer.configure(self.network, self._config.optim, steps)
+        config = self._config
+        return optimizer.configure(self.network, config.optim, steps, config.pretrained)
 
 
 class TextClassificationWork(Work[TextClassificationConfig]):

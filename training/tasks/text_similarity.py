@@ -60,7 +60,8 @@ class TextSimilarityModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)
-        return optimizer.configure(self.network, self._config.optim, steps)
+        config = self._config
+        return optimizer.configure(self.network, config.optim, steps, config.pretrained)
 
     def _loss(self, batch: CrossBatch) -> Tensor:
         inputs = [batch[name] for name in (IDS, MASK, TYPE_IDS) if name in batch]

@@ -63,7 +63,8 @@ class TokenClassifierModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)
-        return optimizer.configure(self.network, self._config.optim, steps)
+        config = self._config
+        return optimizer.configure(self.network, config.optim, steps, config.pretrained)
 
     def _loss(self, batch: PaddedBatch, smoothing: float) -> Tensor:
         logits = self(batch[_IDS], batch[_MASK]).float()

@@ -25,10 +25,10 @@ from torch import nn
 from training.checkpoints import quiet_transformers
 from training.importing.samples import PAIRS, TEXTS
 
-MAX_TOKENS = 48
+MAX_TOKENS = 96
 _SIZES = {
     "hidden_size": 16,
-    "num_hidden_layers": 2,
+    "num_hidden_layers": 1,
     "num_attention_heads": 2,
     "intermediate_size": 32,
 }
@@ -134,7 +134,7 @@ def text_network(family: str, head: str, **config: Any) -> tuple[Any, Any]:
     tokenizer = _TOKENIZERS[family]()
     sizes: dict[str, Any] = dict(_SIZES)
     if family == "DistilBert":
-        sizes = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}
+        sizes = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32}
     if family == "DebertaV2":
         sizes |= {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
     offset = 2 if family in ("Roberta", "XLMRoberta", "MPNet") else 0
@@ -158,6 +158,88 @@ _TOKENIZERS: dict[str, Callable[[], Any]] = {
     "XLMRoberta": unigrams,
     "DebertaV2": lambda: unigrams("[CLS]", "[SEP]"),
 }
+
+
+def picture_parts(family: str) -> tuple[Any, Any]:
+    """(network, image processor) of a classifier."""
+    t, classes = transformers, named("cat", "dog", "bird", "fish")
+    if family == "ViT":
+        config = t.ViTConfig(**_SIZES, image_size=32, patch_size=8, **classes)
+        size = {"height": 32, "width": 32}
+        return t.ViTForImageClassification(config), t.ViTImageProcessorPil(size=size)
+    small = {"hidden_sizes": [8, 16], "depths": [1, 1], **classes}
+    if family == "ResNet":
+        network: Any = t.ResNetForImageClassification(
+            t.ResNetConfig(embedding_size=8, layer_type="basic", **small)
+        )
+    else:
+        network = t.ConvNextForImageClassification(t.ConvNextConfig(num_stages=2, **small))
+    size = {"shortest_edge": 32 if family == "ResNet" else 384}
+    return network, t.ConvNextImageProcessorPil(size=size, crop_pct=0.875)
+
+
+def detector_parts() -> tuple[Any, Any]:
+    t = transformers
+    backbone = t.ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 16],
+        depths=[1, 1],
+        layer_type="basic",
+        out_features=["stage2"],
+    )
+    layers = {
+        f"{side}_{name}": value
+        for side in ("encoder", "decoder")
+        for name, value in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))
+    }
+    config = t.DetrConfig(
+        use_timm_backbone=False,
+        use_pretrained_backbone=False,
+        backbone=None,
+        backbone_config=backbone,
+        d_model=16,
+        num_queries=6,
+        **layers,
+        **named("cat", "dog", "bird"),
+    )
+    size = {"shortest_edge": 48, "longest_edge": 80}
+    return t.DetrForObjectDetection(config), t.DetrImageProcessorPil(size=size)
+
+
+def segmenter_parts() -> tuple[Any, Any]:
+    t = transformers
+    config = t.SegformerConfig(
+        num_encoder_blocks=2,
+        depths=[1, 1],
+        sr_ratios=[2, 1],
+        hidden_sizes=[8, 16],
+        patch_sizes=[7, 3],
+        strides=[4, 2],
+        num_attention_heads=[1, 2],
+        mlp_ratios=[2, 2],
+        decoder_hidden_size=16,
+        **named("sky", "wall", "tree"),
+    )
+    size = {"height": 64, "width": 64}
+    return t.SegformerForSemanticSegmentation(config), t.SegformerImageProcessorPil(size=size)
+
+
+def sentence_model(folder: Path, family: str, pooling: Any, **more: Any) -> Path:
+    """A sentence-transformers model; `dense` numbers behind the pooling, `normalise` at the end."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    inner = save(folder.with_name(f"{folder.name}-inner"), *text_network(family, "Model"))
+    with quiet_transformers(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stages: list[nn.Module] = [Transformer(str(inner)), Pooling(16, pooling)]
+        if dense := more.pop("dense", 0):
+            stages.append(Dense(stages[1].pooling_output_dimension, dense))
+        if more.pop("normalise", False):
+            stages.append(Normalize())
+        SentenceTransformer(modules=stages, device="cpu", **more).save_pretrained(str(folder))
+    return folder
 
 
 def named(*labels: str) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from training.networks.layers import weights_of
 from training.networks.reduction import MOST_HALVINGS, strides
 
-# transformers' default, 0.99, is TensorFlow's way of counting; in torch's it would hardly average.
-_NORM_MOMENTUM = 0.01
+# transformers' 0.99 is TensorFlow's way of counting; in torch's it would hardly average. The paper's
+# 0.01 is for runs of a hundred thousand steps; this suits short ones too.
+_NORM_MOMENTUM = 0.1
 _FEATURES = 1280  # of the last layer of B0
 
 

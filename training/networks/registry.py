@@ -1,7 +1,7 @@
 """The registry of image networks: a small typed table from name to a lazily imported class.
 
 Read by the settings (which names there are) and by the image works (`build`). Listing it imports no
-network. `timm:NAME` stands for every network of timm; a checkpoint takes the place of all of them.
+network. `timm:NAME` stands for every network of timm, `pretrained` for a checkpoint, which the work loads.
 """
 
 import importlib
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from training.tasks.image_settings import ImageClassificationConfig
 
 TIMM_PREFIX = "timm:"
+PRETRAINED = "pretrained"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ NETWORKS: dict[str, Entry] = {
     )
 }
 # What the `network` setting may say.
-PATTERN = rf"^({'|'.join(NETWORKS)}|{TIMM_PREFIX}[A-Za-z0-9_.]+)$"
+PATTERN = rf"^({'|'.join(NETWORKS)}|{PRETRAINED}|{TIMM_PREFIX}[A-Za-z0-9_.]+)$"
 
 
 def build(

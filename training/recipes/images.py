@@ -61,6 +61,7 @@ def image_pretrained() -> ImageClassificationConfig:
         update={
             "recipe": "image-pretrained",
             "name": "image-pretrained",
+            "network": "pretrained",
             "image": config.image.model_copy(update={"fit": "crop", "interpolation": "bilinear"}),
             "pretrained": config.pretrained.model_copy(
                 update={"frozen_epochs": 1, "layer_decay": 0.75}

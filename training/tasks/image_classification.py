@@ -3,6 +3,7 @@
 A kind of work for `training.pipeline`. Letters: N items, C channels, S side in pixels, K classes.
 """
 
+import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import nn
 
 from models.blocks import ClassificationPostprocessing
 from models.datatypes import DataType
+from models.errors import UsageError
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from training import metrics, plots
 from training.data.images import ImageData, Pixels, normalise
@@ -20,6 +22,7 @@ from training.data.shapes import read_shapes
 from training.networks import registry
 from training.networks.image_backbone import BackboneClassifier
 from training.pretrained_image import ImageCheckpoint, load_image_backbone
+from training.sample_image_checkpoint import write_sample_backbone
 from training.tasks import classification
 from training.tasks.image_module import ImageClassifierModule
 from training.tasks.image_settings import ImageClassificationConfig
@@ -38,17 +41,31 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
 
     def prepare(self) -> None:
         """Also reads the checkpoint of `pretrained.source`, which knows its pictures' side and colours."""
-        source = self.config.pretrained.source
-        if source is None:
+        self._checkpoint = self._find_checkpoint()
+        if self._checkpoint is None:
             super().prepare()
             return
-        self._checkpoint = load_image_backbone(source)
         image = self._checkpoint.image_settings(self.config.image)
         self.config = self.config.model_copy(update={"image": image})
         super().prepare()
         stated = {"mean": self._checkpoint.mean, "std": self._checkpoint.std}
         block = self.images.block.model_copy(update=stated)
         self.images = replace(self.images, block=block)
+
+    def _find_checkpoint(self) -> ImageCheckpoint | None:
+        source = self.config.pretrained.source
+        if source is not None:
+            return load_image_backbone(source)
+        if self.config.network != registry.PRETRAINED:
+            return None
+        if self.data is not None:  # random weights would only look like transfer learning
+            raise UsageError(
+                "network pretrained: name a checkpoint, --pretrained PATH_OR_ID (a folder with "
+                "config.json and model.safetensors)"
+            )
+        with tempfile.TemporaryDirectory(prefix="slipway-sample-checkpoint-") as folder:
+            write_sample_backbone(Path(folder), seed=self.config.seed)
+            return load_image_backbone(folder)
 
     def own_pictures(self) -> ImageData:
         shapes = self.config.shapes
@@ -59,7 +76,10 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
     def data_summary(self) -> dict[str, str]:
         network = self.config.network
         if self._checkpoint is not None:
-            network = f"{self._checkpoint.kind} from {self._checkpoint.folder}"
+            source = self.config.pretrained.source
+            kind = self._checkpoint.kind
+            made = f"a small {kind} with random weights, made here; --pretrained names a real one"
+            network = f"{kind} from {source}" if source else made
         return {**super().data_summary(), "network": network}
 
     def lightning_module(self) -> ImageClassifierModule:

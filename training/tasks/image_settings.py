@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from training.config import ConfigRecord, PretrainedConfig, RunConfig
+from training.config import ConfigRecord, LabelLossConfig, PretrainedConfig, RunConfig
 from training.networks import settings as networks
 from training.networks.registry import NETWORKS, PATTERN
 
@@ -31,6 +31,12 @@ class ImageConfig(ConfigRecord):
 class AugmentConfig(ConfigRecord):
     """Random changes of training pictures; each is drawn anew for every picture."""
 
+    crop_padding: int = Field(
+        default=0,
+        ge=0,
+        le=128,
+        description="pixels of black around the picture, of which a part of its own size is cut out",
+    )
     shift: float = Field(default=0.1, ge=0, le=0.5, description="largest shift, part of the side")
     rotate_degrees: float = Field(default=10.0, ge=0, le=180, description="largest rotation")
     smallest: float = Field(
@@ -42,6 +48,35 @@ class AugmentConfig(ConfigRecord):
     )
     invert_probability: float = Field(
         default=0.5, ge=0, le=1, description="swap black and white; grey pictures only"
+    )
+    brightness: float = Field(
+        default=0.0, ge=0, le=1, description="largest change of brightness, up or down"
+    )
+    saturation: float = Field(
+        default=0.0, ge=0, le=1, description="largest change of saturation; colour pictures only"
+    )
+    hue_degrees: float = Field(
+        default=0.0, ge=0, le=180, description="largest turn of all hues; colour pictures only"
+    )
+    erase_probability: float = Field(
+        default=0.0, ge=0, le=1, description="random erasing: cover a rectangle with noise"
+    )
+    erase_largest: float = Field(
+        default=0.33, gt=0.02, le=1, description="largest part of the picture that is erased"
+    )
+    mixup_alpha: float = Field(
+        default=0.0,
+        ge=0,
+        description="mixup: blend pictures and labels in pairs; 0.2 hardly, 1 evenly, 0 never",
+    )
+    cutmix_alpha: float = Field(
+        default=0.0,
+        ge=0,
+        description="cutmix: paste a rectangle of another picture, labels by area; 1 is the paper's, 0 "
+        "never. With mixup as well, every batch draws one of them",
+    )
+    mix_probability: float = Field(
+        default=1.0, ge=0, le=1, description="part of the batches that are mixed, where any are"
     )
 
 
@@ -62,7 +97,7 @@ class ShapesConfig(ConfigRecord):
     side: int = Field(default=32, ge=16, le=256, description="pixels")
 
 
-class ImageClassificationConfig(ImageRunConfig):
+class ImageClassificationConfig(ImageRunConfig, LabelLossConfig):
     """A network of any family on labelled pictures."""
 
     own_data: Literal["digits", "shapes"] = Field(
@@ -72,8 +107,8 @@ class ImageClassificationConfig(ImageRunConfig):
     network: str = Field(
         default="residual",
         pattern=PATTERN,
-        description=f"the family: {', '.join(NETWORKS)}, or timm:NAME where timm is installed; its "
-        "group of settings has its name. --pretrained takes its place",
+        description=f"the family: {', '.join(NETWORKS)}, timm:NAME where timm is installed, or pretrained; "
+        "its group of settings has its name. --pretrained PATH_OR_ID takes its place",
     )
     residual: networks.ResidualConfig = networks.ResidualConfig()
     mlp: networks.MlpConfig = networks.MlpConfig()
@@ -94,7 +129,6 @@ class ImageClassificationConfig(ImageRunConfig):
         lt=1,
         description="units left out while learning; where, the network says",
     )
-    label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="softens the targets")
     top_k: int = Field(default=3, ge=1, le=1000, description="labels in an answer by default")
 
     @model_validator(mode="after")

@@ -48,8 +48,8 @@ def test_routing_strengthens_what_agrees() -> None:
 def test_the_margin_loss_is_zero_beyond_its_margins() -> None:
     caps = network()
     far = torch.tensor([[5.0, -5.0, -5.0]])
-    assert float(caps.loss(far, torch.tensor([0]))) == pytest.approx(0.0, abs=1e-6)
-    wrong = float(caps.loss(far, torch.tensor([1])))
+    assert caps.loss(far, torch.tensor([0])).item() == pytest.approx(0.0, abs=1e-6)
+    wrong = caps.loss(far, torch.tensor([1])).item()
     assert wrong == pytest.approx(0.9**2 + 0.5 * 0.9**2, abs=0.03)
 
 
@@ -64,6 +64,7 @@ def test_mixed_labels_are_taken_as_shares() -> None:
 def test_redrawing_adds_to_the_loss_and_teaches_the_decoder() -> None:
     image, labels = torch.randn(3, 1, 16, 16), torch.tensor([0, 1, 2])
     plain, drawing = network(), network(reconstruction=1.0)
-    assert float(drawing.training_loss(image, labels)) > float(plain.training_loss(image, labels))
-    drawing.training_loss(image, labels).backward()
+    loss = drawing.training_loss(image, labels)
+    assert loss.item() > plain.training_loss(image, labels).item()
+    loss.backward()
     assert all(bool((weight.grad != 0).any()) for weight in drawing.decoder.parameters())

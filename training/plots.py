@@ -79,6 +79,19 @@ def reliability_diagram(path: Path, probabilities: Array, y_true: Array, bins: i
     _save(figure, path)
 
 
+def class_bars(path: Path, labels: Sequence[str], values: Array, title: str) -> None:
+    """A bar in 0–1 for each class, worst first; classes whose value is NaN are left out."""
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.argsort(-values[known], kind="stable")][-_MOST_NAMES:]  # drawn from below
+    figure, axes = _figure(6.4, min(max(2.0, 0.8 + 0.22 * len(order)), 24.0))
+    axes.barh(range(len(order)), values[order])
+    names = [labels[label] for label in order]
+    axes.set_yticks(range(len(order)), names, fontsize=7, parse_math=False)
+    axes.set(xlabel=title, xlim=(0, 1))
+    axes.grid(axis="x", alpha=0.3)
+    _save(figure, path)
+
+
 def image_sheet(path: Path, images: Sequence[Array], captions: Sequence[str]) -> None:
     """A sheet of pictures, each float [C, H, W] in 0–1 with C 1 or 3, under its caption."""
     columns = max(1, min(_SHEET_COLUMNS, len(images)))

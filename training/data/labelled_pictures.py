@@ -77,7 +77,7 @@ class LabelledPictures:
                 f"no test pictures given: {TEST_FRACTION:.0%} of every class held out, seed {seed}"
             )
         return ImageData(
-            name=_stem(self.path),
+            name=stem_of(self.path),
             class_names=self.class_names,
             train=train,
             test=test,
@@ -149,7 +149,7 @@ def _is_grey(image: Image.Image) -> bool:
     return bool(np.abs(pixels - pixels[:, :, :1]).max() <= 2)
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
     name: str = path.resolve().name
-    suffixes: Sequence[str] = (".tar.gz", ".tgz", ".tar", ".zip", ".csv", ".tsv", ".jsonl")
+    suffixes: Sequence[str] = (".tar.gz", ".tgz", ".tar", ".zip", ".csv", ".tsv", ".jsonl", ".json")
     return next((name.removesuffix(end) for end in suffixes if name.endswith(end)), name)

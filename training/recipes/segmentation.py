@@ -1,0 +1,21 @@
+"""Recipe `segmentation`: a class for every pixel, on drawn scenes or on pairs of pictures and masks."""
+
+from models.manifest import Batching
+from training.config import GateConfig, OptimConfig
+from training.tasks.dense_settings import DenseAugmentConfig, SegmentationConfig
+
+
+def segmentation() -> SegmentationConfig:
+    """Digits and shapes are not mirrored: a mirrored 2 is no 2."""
+    return SegmentationConfig(
+        recipe="segmentation",
+        task="semantic-segmentation",
+        name="scene-segmenter",
+        epochs=10,
+        batch_size=16,
+        keep="last",
+        optim=OptimConfig(learning_rate=3e-3, weight_decay=0.02),
+        augment=DenseAugmentConfig(flip_probability=0.0),
+        gates=GateConfig(accuracy_floor=0.8, beats=("majority",), accuracy_budget=0.01),
+        batching=Batching(max_batch_size=16),
+    )

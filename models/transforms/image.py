@@ -2,6 +2,11 @@
 
 Only JPEG, PNG and WEBP are opened: with every format of Pillow allowed, hostile files reach ten times
 the memory. Transparency is laid on white, as a page shows it. EXIF orientation is applied.
+
+JPEG's draft mode (decoding at 1/2, 1/4 or 1/8 of the size) is not used, because a picture would not be the
+same within 1/255. Measured with Pillow 13.0 on 2048×1536 pixels made for 224: differences up to 53 levels
+when drafted as small as allowed, up to 28 at twice that. Only far below an eighth (2048 to 32) it is 1 or 2.
+It would have saved 8 to 20 % of a photograph's time: most goes into entropy decoding, which stays whole.
 """
 
 import io
@@ -84,12 +89,13 @@ def to_png(pixels: np.ndarray, block: ImagePostprocessing) -> bytes:
 
 
 def _plain_mode(image: Image.Image) -> Image.Image:
-    if image.mode in ("L", "RGB"):
+    is_transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    if image.mode in ("L", "RGB") and not is_transparent:
         return image
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    if is_transparent:
         layer = image.convert("RGBA")
         canvas = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         return Image.alpha_composite(canvas, layer).convert("RGB")

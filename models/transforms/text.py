@@ -43,6 +43,12 @@ class TextEncoder:
         self._whole = Tokenizer.from_str(tokenizer_json)
         self._whole.no_padding()
         self._whole.no_truncation()
+        if block.stride_tokens:
+            self._windowed = Tokenizer.from_str(tokenizer_json)
+            self._windowed.no_padding()
+            self._windowed.enable_truncation(
+                max_length=block.max_tokens, stride=block.stride_tokens, strategy="only_second"
+            )
         # Few tokens are longer than this. A text beyond the product hardly fits, and is read up to there
         # first: where that is too much already, the rest need not be read.
         longest = max((len(token) for token in self.tokenizer.get_vocab()), default=1)
@@ -121,9 +127,6 @@ class TextEncoder:
         require_unicode((first, second))
         head = self._whole.encode(first[: self._max_chars], add_special_tokens=False)
         limit_chars = self._max_chars * MOST_WINDOWS
-        tail = self._whole.encode(second[:limit_chars], add_special_tokens=False)
-        if not tail.ids:
-            raise TextEmpty("the second text is empty; send at least one character")
         room = (
             block.max_tokens - len(head.ids) - self._whole.num_special_tokens_to_add(is_pair=True)
         )
@@ -133,11 +136,8 @@ class TextEncoder:
                 f"the first text has {len(head.ids)} tokens or more, which leaves too little of "
                 f"{block.max_tokens} tokens for the second; shorten it"
             )
-        tail.truncate(room, stride=block.stride_tokens)
-        if tail.overflowing:
-            whole = self._whole.post_process(head, tail)
-        else:  # there the library forgets which tokens are of the first text
-            whole = self._whole.encode(first, second)
+        # Putting windows together by `post_process` loses type ids and sequences of all but the first.
+        whole = self._windowed.encode(first, second[:limit_chars])
         windows = [whole, *whole.overflowing]
         _require_both(whole)
         if len(windows) > MOST_WINDOWS or len(second) > limit_chars:

@@ -8,6 +8,7 @@ changed: places are counted in its own code points, whatever normal form it has.
 The tokenizer is given the words one by one, so spaces between them make no difference.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,7 +77,7 @@ class WordEncoder:
     def __init__(self, tokenizer_json: str, block: TextPreprocessing) -> None:
         self.block = block
         self.tokenizer_json = tokenizer_json
-        self.tokenizer = TextEncoder(tokenizer_json, block).tokenizer
+        self.tokenizer = TextEncoder(_with_spaces(tokenizer_json), block).tokenizer
         longest = max((len(token) for token in self.tokenizer.get_vocab()), default=1)
         # As in TextEncoder: a text beyond this hardly fits, and is read up to there first.
         self._max_chars = (block.max_tokens + 1) * (longest + 1)
@@ -132,3 +133,14 @@ class WordEncoder:
             row[block.type_ids_input] = np.zeros_like(tokens)
         words = [NO_WORD if word is None else word for word in word_ids]
         return EncodedWords(row, np.asarray(words, dtype=np.int64), is_cut)
+
+
+def _with_spaces(tokenizer_json: str) -> str:
+    """The same tokenizer, before every word a space: GPT-2's and its kin know a word in running text by
+    the space before it, and single words have none."""
+    document = json.loads(tokenizer_json)
+    step = document.get("pre_tokenizer") or {}
+    for each in (step, *step.get("pretokenizers", ())):
+        if each.get("type") == "ByteLevel":
+            each["add_prefix_space"] = True
+    return json.dumps(document, ensure_ascii=False)

@@ -16,17 +16,24 @@ from torch.nn import functional
 def classification_loss(
     logits: Tensor, targets: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None
 ) -> Tensor:
-    """Mean over the items, each counting as much as the weights float [K] of its classes say.
-
-    `smoothing` of every target is shared among all classes (C. Szegedy et al. 2015, arXiv:1512.00567).
-    """
+    """Mean over the items, each counting as much as the weights float [K] of its classes say."""
     if not targets.is_floating_point():
         return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
-    smoothed = targets * (1 - smoothing) + smoothing / logits.shape[-1]
     log_p = functional.log_softmax(logits.float(), dim=-1)
+    smoothed = smooth(targets, logits.shape[-1], smoothing)
     if weights is None:
         return -(smoothed * log_p).sum(dim=-1).mean()
     return -(smoothed * weights * log_p).sum() / (targets * weights).sum()
+
+
+def smooth(targets: Tensor, classes: int, smoothing: float) -> Tensor:
+    """`smoothing` of every target shared among all classes (C. Szegedy et al. 2015, arXiv:1512.00567):
+    float [N, K]; 0 leaves targets as they are."""
+    if not smoothing:
+        return targets
+    if not targets.is_floating_point():
+        targets = functional.one_hot(targets, classes).float()
+    return targets * (1 - smoothing) + smoothing / classes
 
 
 def class_weights(

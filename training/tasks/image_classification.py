@@ -16,7 +16,7 @@ from models.blocks import ClassificationPostprocessing
 from models.datatypes import DataType
 from models.errors import UsageError
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
-from training import metrics, plots
+from training import losses, metrics, plots
 from training.data.images import ImageData, Pixels, normalise
 from training.data.shapes import read_shapes
 from training.networks import registry
@@ -83,7 +83,11 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         return {**super().data_summary(), "network": network}
 
     def lightning_module(self) -> ImageClassifierModule:
-        return ImageClassifierModule(self._network(), self.config, self.images.block)
+        classes = len(self.class_names)
+        weights = losses.class_weights(self.images.train.labels, classes, self.config.class_weights)
+        return ImageClassifierModule(
+            self._network(), self.config, self.images.block, classes, weights
+        )
 
     def _network(self) -> nn.Module:
         classes = len(self.class_names)

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from models.blocks import ClassificationPostprocessing, TextPreprocessing
 from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from models.transforms.text import TextEncoder
-from training import metrics, optimizer, plots
+from training import losses, metrics, optimizer, plots
 from training.baselines import tfidf_predictions
 from training.data.cldr import load_phrases
 from training.data.labelled_text import LabelledText, TextData
@@ -43,10 +42,18 @@ _IDS, _MASK, _LOGITS = "input_ids", "attention_mask", "logits"
 class TextClassifierModule(lightning.LightningModule):
     """Loss and optimiser around the network. Batches are those of `training.data.token_loader`."""
 
-    def __init__(self, network: torch.nn.Module, config: TextClassificationConfig) -> None:
+    _class_weights: Tensor | None
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        config: TextClassificationConfig,
+        class_weights: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self._config = config
+        self.register_buffer("_class_weights", class_weights, persistent=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """int64 [B, T] twice → logits float [B, K]."""
@@ -55,15 +62,18 @@ class TextClassifierModule(lightning.LightningModule):
 
     def training_step(self, batch: TokenBatch, _: int) -> Tensor:
         ids, mask, labels = batch
-        loss = functional.cross_entropy(
-            self(ids, mask), labels, label_smoothing=self._config.label_smoothing
+        loss = losses.classification_loss(
+            self(ids, mask),
+            labels,
+            smoothing=self._config.label_smoothing,
+            weights=self._class_weights,
         )
         self.log("train_loss", loss)
         return loss
 
     def validation_step(self, batch: TokenBatch, _: int) -> None:
         ids, mask, labels = batch
-        loss = functional.cross_entropy(self(ids, mask), labels)
+        loss = losses.classification_loss(self(ids, mask), labels, weights=self._class_weights)
         self.log("val_loss", loss, batch_size=len(labels))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -127,7 +137,10 @@ class TextClassificationWork(Work[TextClassificationConfig]):
             classes=len(self.texts.classes),
             checkpoint=checkpoint,
         )
-        return TextClassifierModule(network, self.config)
+        weights = losses.class_weights(
+            self.texts.train.labels, len(self.texts.classes), self.config.class_weights
+        )
+        return TextClassifierModule(network, self.config, weights)
 
     def train_loader(self) -> DataLoader[Any]:
         return self._loader("train", self.texts.train, shuffle=True)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from training.config import ConfigRecord
+from training.config import ConfigRecord, LabelLossConfig
 from training.data.table_columns import AUTO
 from training.networks.text_settings import CnnConfig, TextNetworkConfig
 
@@ -25,7 +25,7 @@ class OpinionsConfig(ConfigRecord):
     test: int = Field(default=500, ge=2, le=50_000, description="held-out sentences")
 
 
-class TextClassificationConfig(TextNetworkConfig):
+class TextClassificationConfig(TextNetworkConfig, LabelLossConfig):
     """A network over tokens, its own or a checkpoint's."""
 
     # Wider than the base's: a TextCNN pools by itself and is no encoder of tokens.
@@ -76,7 +76,6 @@ class TextClassificationConfig(TextNetworkConfig):
         lt=1,
         description="part of the tokens left out of each training text, drawn anew every time",
     )
-    label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="softens the targets")
     baseline: bool = Field(
         default=True, description="also fit TF-IDF with logistic regression, to compare"
     )

@@ -19,7 +19,7 @@ from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from models.transforms.tags import TagDecoder, strict_entities
 from models.transforms.words import WordEncoder
-from training import metrics, optimizer
+from training import losses, metrics, optimizer
 from training.data.conll import ConllChoice, load_conll
 from training.data.entity_sentences import load_entity_sentences
 from training.data.padded_loader import IGNORED, PaddedBatch, pad_token_rows, padded_loader
@@ -41,10 +41,18 @@ _IDS, _MASK, _LOGITS = "input_ids", "attention_mask", "logits"
 class TokenClassifierModule(lightning.LightningModule):
     """Loss and optimiser around the network. Batches have `input_ids`, `attention_mask`, `targets`."""
 
-    def __init__(self, network: TokenClassifier, config: TokenClassificationConfig) -> None:
+    _class_weights: Tensor | None
+
+    def __init__(
+        self,
+        network: TokenClassifier,
+        config: TokenClassificationConfig,
+        class_weights: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self._config = config
+        self.register_buffer("_class_weights", class_weights, persistent=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """int64 [B, T] twice → logits float [B, T, K]."""
@@ -74,9 +82,13 @@ class TokenClassifierModule(lightning.LightningModule):
             targets.flatten(),
             ignore_index=IGNORED,
             label_smoothing=smoothing,
+            weight=self._class_weights,
             reduction="sum",
         )
-        return total / (targets != IGNORED).sum().clamp(min=1)
+        share = (targets != IGNORED).float()
+        if self._class_weights is not None:
+            share = share * self._class_weights[targets.clamp(min=0)]
+        return total / share.sum().clamp(min=1e-6)  # nothing to learn from is a loss of zero
 
 
 class TokenClassificationWork(Work[TokenClassificationConfig]):
@@ -132,7 +144,10 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
             checkpoint=self._source.load() if self._source is not None else None,
         )
         network = TokenClassifier(encoder, classes=len(self.texts.labels), dropout=config.dropout)
-        return TokenClassifierModule(network, config)
+        tags = [row.row[TARGETS] for row in self._rows["train"]]
+        targets = np.concatenate([row[row != IGNORED] for row in tags])
+        weights = losses.class_weights(targets, len(self.texts.labels), config.class_weights)
+        return TokenClassifierModule(network, config, weights)
 
     def train_loader(self) -> DataLoader[Any]:
         return self._loader("train", shuffle=True)

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from training.config import ConfigRecord
+from training.config import ConfigRecord, LabelLossConfig
 from training.data.conll import AUTO
 from training.networks.text_settings import TextNetworkConfig
 
@@ -15,7 +15,7 @@ class SentencesConfig(ConfigRecord):
     test: int = Field(default=800, ge=4, le=50_000, description="held-out sentences")
 
 
-class TokenClassificationConfig(TextNetworkConfig):
+class TokenClassificationConfig(TextNetworkConfig, LabelLossConfig):
     """An encoder and a linear layer that gives every word a tag."""
 
     token_prefix: str = Field(
@@ -42,4 +42,6 @@ class TokenClassificationConfig(TextNetworkConfig):
     max_tokens: int = Field(
         default=256, ge=8, le=8192, description="longer texts are cut, or refused by the server"
     )
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="softens the targets")
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="part of every target shared among all tags"
+    )

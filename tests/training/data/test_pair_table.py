@@ -133,9 +133,7 @@ def test_repeated_rows_are_used_once_and_told(tmp_path: Path) -> None:
         (rows(*PAIRS[:2]), "too few rows"),
     ],
 )
-def test_a_malformed_file_is_named_with_its_line(
-    tmp_path: Path, text: str, complaint: str
-) -> None:
+def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, text: str, complaint: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(DataError, match=complaint) as caught:
         load_pair_table(path)

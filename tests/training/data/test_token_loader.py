@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from training.data.token_loader import pad_rows, token_loader
+from training.data.token_loader import TokenDropout, pad_rows, token_loader
 
 GENERATOR = np.random.default_rng(0)
 ROWS = [np.arange(1, 1 + n, dtype=np.int64) for n in GENERATOR.integers(1, 60, 500)]
@@ -44,3 +44,22 @@ def test_rows_are_cut_or_filled_to_a_given_length() -> None:
     ids, mask = pad_rows([np.array([5, 6, 7]), np.array([8])], 2)
     assert ids.tolist() == [[5, 6], [8, 0]]
     assert mask.tolist() == [[1, 1], [1, 0]]
+
+
+def test_token_dropout_leaves_out_its_part_and_keeps_what_must_stay() -> None:
+    torch.manual_seed(0)
+    row = np.arange(1000, dtype=np.int64)
+    dropout = TokenDropout(0.3, kept=(0, 999))
+    kept = dropout(row)
+    assert 0.6 < len(kept) / len(row) < 0.8
+    assert (kept[0], kept[-1]) == (0, 999)
+    assert np.all(np.diff(kept) > 0), "the order stays"
+    assert not np.array_equal(dropout(row), kept), "drawn anew"
+
+
+def test_token_dropout_never_empties_a_row() -> None:
+    torch.manual_seed(0)
+    dropout = TokenDropout(0.99, kept=(0,))
+    for _ in range(50):
+        left = dropout(np.array([0, 7, 8, 0], dtype=np.int64))
+        assert (left != 0).any()

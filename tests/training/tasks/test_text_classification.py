@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from models.blocks import TextPreprocessing
+from models.errors import UsageError
 from models.transforms.text import TextEncoder
 from training import recipes
 from training.predict import torch_predict
@@ -139,3 +140,84 @@ def test_a_table_of_ones_own_is_learned_from_with_the_same_recipe(tmp_path: Path
     assert "films, 2 classes" in summary["data set"]
     assert "test cut from the training rows" in summary["notes"]
     assert len(work.data_sha256()) == 64
+
+
+SMALL = {
+    "cnn": ("cnn.width=8", "cnn.filters=4"),
+    "bag": ("bag.width=8",),
+    "rnn": ("recurrent.width=8", "recurrent.units=6"),
+    "lstm": ("recurrent.width=8", "recurrent.units=6", "recurrent.layers=2"),
+    "gru": ("recurrent.width=8", "recurrent.units=6"),
+    "transformer": ("transformer.width=8", "transformer.heads=2"),
+    "pretrained": (),
+}
+OPINIONS = (
+    "sentences=opinions",
+    "opinions.train=60",
+    "opinions.validation=10",
+    "opinions.test=12",
+    "vocabulary=300",
+    "merge_dropout=0",
+)
+
+
+@pytest.mark.parametrize("network", SMALL)
+def test_every_network_reads_the_same_texts(network: str) -> None:
+    work = _work(f"network={network}", *OPINIONS, *SMALL[network])
+    module = work.lightning_module().eval()
+    predict = torch_predict(work.export_plan(module), torch.device("cpu"))
+    logits = predict(work.sample_inputs(4, None))["logits"]
+    assert logits.shape == (4, 2)
+    assert np.isfinite(logits).all()
+    groups = module.network.layer_groups()  # type: ignore[operator]
+    assert sum(len(group) for group in groups) == len(list(module.network.parameters()))
+
+
+def test_a_second_training_starts_from_the_checkpoint_and_not_from_the_first() -> None:
+    work = _work("network=pretrained", *OPINIONS)
+    first = work.lightning_module()
+    with torch.no_grad():
+        for weight in first.parameters():
+            weight.zero_()
+    fresh = work.lightning_module().network
+    assert bool(next(fresh.parameters()).any())
+
+
+def test_a_checkpoint_brings_its_tokenizer_its_padding_and_its_limit() -> None:
+    work = _work("network=pretrained", *OPINIONS, "max_tokens=4096")
+    assert work.checkpoint is not None
+    assert work.encoder.block.max_tokens == work.checkpoint.max_tokens == 128
+    ids = work.encoder.encode("the film was great")["input_ids"]
+    special = work.checkpoint.special
+    assert (ids[0], ids[-1]) == (special.start, special.separator)
+    assert work.export_plan(work.lightning_module()).axis_limits == {"sequence": (1, 128)}
+    assert "random weights" in work.data_summary()["checkpoint"]
+
+
+def test_data_of_ones_own_need_a_checkpoint_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "films.tsv"
+    path.write_text("".join(f"film number {n}\t{n % 2}\n" for n in range(40)))
+    with pytest.raises(UsageError, match="--pretrained PATH_OR_ID"):
+        _work("network=pretrained", data=path)
+
+
+def test_a_checkpoint_and_another_network_contradict_each_other() -> None:
+    with pytest.raises(UsageError, match="network=pretrained"):
+        _work("network=lstm", "pretrained.source=somewhere")
+
+
+def test_token_dropout_is_for_training_texts_only() -> None:
+    work = _work("network=pretrained", *OPINIONS, "token_dropout=0.5")
+    torch.manual_seed(0)
+    trained = sum(int(mask.sum()) for _, mask, _ in work.train_loader())
+    whole = sum(len(row["input_ids"]) for row in work.encoder.encode_batch(work.texts.train.texts))
+    assert 0.3 * whole < trained < 0.8 * whole
+    validated = sum(int(mask.sum()) for _, mask, _ in work.val_loader())
+    texts = work.encoder.encode_batch(work.texts.validation.texts)
+    assert validated == sum(len(row["input_ids"]) for row in texts)
+    special = work.checkpoint.special if work.checkpoint else None
+    assert special is not None
+    for ids, mask, _ in work.train_loader():
+        assert bool((ids[:, 0] == special.start).all())
+        ends = ids[torch.arange(len(ids)), mask.sum(dim=1) - 1]
+        assert bool((ends == special.separator).all())

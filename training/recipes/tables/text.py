@@ -204,7 +204,7 @@ RECIPES = (
         expected_time_s=100,
         config="training.recipes.pairs:reranker",
         work="training.tasks.text_similarity:TextSimilarityWork",
-        own_data=("gates.accuracy_floor=none", "vocabulary=16384"),
+        own_data=("gates.accuracy_floor=none", "vocabulary=16384", "dropout=0.1"),
         tiny=(
             "max_steps=10",
             "epochs=1",

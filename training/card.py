@@ -43,6 +43,8 @@ def _facts(draft: ManifestDraft) -> str:
 
 
 def _evaluation(draft: ManifestDraft) -> str:
+    if not draft.evaluation:
+        return "None were measured here."
     head = ("metric", "value", "95 % interval", "items", "split", "baselines")
     return _table(head, (evaluation_row(row) for row in draft.evaluation))
 
@@ -97,12 +99,13 @@ def _provenance(draft: ManifestDraft) -> str:
     if origin is None:
         return "Unknown."
     versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
+    was_trained = bool(origin.duration_s)
     rows = [
         ("recipe", origin.recipe),
-        ("seed", str(origin.seed)),
+        *([("seed", str(origin.seed))] if was_trained else []),
         ("data sha256", origin.data_sha256),
         ("commit", origin.git_commit or "unknown"),
-        ("training time", f"{origin.duration_s:.1f} s"),
+        *([("training time", f"{origin.duration_s:.1f} s")] if was_trained else []),
         ("versions", versions),
     ]
     settings = "\n".join(f"{key} = {value}" for key, value in _flat(origin.config))

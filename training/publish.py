@@ -24,7 +24,13 @@ from training.work import Arrays, Predict, Work
 
 _HOW_TO_ASK = {
     "image-classification": "some.png",
+    "object-detection": "some.png",
+    "semantic-segmentation": "some.png",
     "text-classification": '"some text"',
+    "token-classification": '"some text"',
+    "sentence-embedding": '"some text"',
+    "question-answering": """'{"question": "…", "context": "…"}'""",
+    "text-similarity": """'{"text": "…", "text_pair": "…"}'""",
     "text-generation": '"def "',
     "image-generation": "LABEL",
 }

@@ -17,6 +17,7 @@ from training.predict import torch_predict
 from training.tasks.pair_work import PairWork
 from training.train import cpu_threads
 
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Two threads of a tiny network wait for each other at every layer."""

@@ -4,9 +4,9 @@ Each block is a frozen record chosen by its `kind`. Training writes them, `model
 them, and the service's task plug-ins read them; there is no second description anywhere.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Record(BaseModel):
@@ -78,6 +78,23 @@ class TextPreprocessing(Record):
         description="a second text that is too long becomes windows that overlap by so many tokens; "
         "0: it is cut or refused",
     )
+    prompts: dict[str, str] = Field(
+        default_factory=dict, description="name → what is put before the caller's text"
+    )
+    default_prompt: str | None = Field(
+        default=None, description="of `prompts`, for callers who name none; absent: nothing"
+    )
+
+    @model_validator(mode="after")
+    def _default_prompt_exists(self) -> Self:
+        if self.default_prompt is not None and self.default_prompt not in self.prompts:
+            raise ValueError(f"default_prompt {self.default_prompt!r} is not one of the prompts")
+        return self
+
+    def prompt(self, name: str | None) -> str:
+        """What stands before a text; `name` must be one of `prompts`, or none."""
+        wanted = name or self.default_prompt
+        return "" if wanted is None else self.prompts[wanted]
 
 
 class PromptPreprocessing(Record):

@@ -30,6 +30,11 @@ class SentenceEmbeddingOptions(TextOptions):
     normalize: bool | None = Field(
         default=None, description="give the vector length 1; default: as the model was published"
     )
+    prompt_name: str | None = Field(
+        default=None,
+        max_length=64,
+        description="which of the model's prompts stands before the text; default: the model's",
+    )
     encoding_format: Literal["float", "base64"] = Field(
         default="float", description="numbers, or their little-endian float32 bytes in base64"
     )
@@ -71,6 +76,7 @@ class SentenceEmbedding(TextTask[SentenceEmbeddingOptions]):
     def parse_options(self, given: Mapping[str, object]) -> SentenceEmbeddingOptions:
         """Raises OptionInvalid also for a number of dimensions that this model cannot give."""
         options = super().parse_options(given)
+        self._require_prompt(options.prompt_name)
         wanted = options.dimensions
         if wanted is None or wanted == self.dimensions:
             return options
@@ -111,7 +117,8 @@ class SentenceEmbedding(TextTask[SentenceEmbeddingOptions]):
     def preprocess_many(
         self, instances: Sequence[TextOrIds], options: SentenceEmbeddingOptions
     ) -> list[Prepared]:
-        texts = [instance for instance in instances if isinstance(instance, str)]
+        prompt = self.block.prompt(options.prompt_name)
+        texts = [prompt + instance for instance in instances if isinstance(instance, str)]
         rows = iter(self.encoder.encode_batch(texts, truncate=options.truncate))
         return [
             self._prepared(
@@ -145,6 +152,14 @@ class SentenceEmbedding(TextTask[SentenceEmbeddingOptions]):
     def instance_schema(self) -> dict[str, object]:
         ids = {"type": "array", "items": {"type": "integer"}, "description": "its token ids"}
         return {"anyOf": [super().instance_schema(), ids]}
+
+    def _require_prompt(self, name: str | None) -> None:
+        if name is not None and name not in self.block.prompts:
+            known = ", ".join(sorted(self.block.prompts)) or "none"
+            raise OptionInvalid(
+                f"option 'prompt_name': this model has no such prompt; it has: {known}",
+                "prompt_name",
+            )
 
     def _prepared(self, item: Item) -> Prepared:
         return Prepared.one(item, kept=len(item[self.block.ids_input]))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.errors import InputError
 from tests.training.importing import checkpoints
 from tests.training.importing.checkpoints import named, save, sentence_model, text_network
 from tests.training.importing.served import ask, imported, library, silenced
@@ -138,6 +139,26 @@ def test_sentence_embedding(
         ours = np.asarray(ask(bundle, text, {"truncate": True})["embedding"])
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert np.abs(expected[0] - expected[1]).max() > 0.01
+
+
+@pytest.mark.slow
+def test_prompts_stand_before_the_text(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    prompts = {"query": "query: ", "passage": "a passage of text: "}
+    folder = sentence_model(
+        tmp_path / "mine", "Bert", "mean", prompts=prompts, default_prompt_name="passage"
+    )
+    bundle = imported(folder)
+    with silenced():
+        model = SentenceTransformer(str(folder), device="cpu")
+        by_name = {name: model.encode([TEXTS[0]], prompt_name=name)[0] for name in prompts}
+    assert np.abs(by_name["query"] - by_name["passage"]).max() > 0.01
+    named_query = ask(bundle, TEXTS[0], {"prompt_name": "query"})
+    np.testing.assert_allclose(named_query["embedding"], by_name["query"], atol=1e-5)
+    np.testing.assert_allclose(ask(bundle, TEXTS[0])["embedding"], by_name["passage"], atol=1e-5)
+    with pytest.raises(InputError, match="it has: passage, query"):
+        ask(bundle, TEXTS[0], {"prompt_name": "quarry"})
 
 
 def test_text_similarity(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 from typing_extensions import override
 
-from models.blocks import EmbeddingPostprocessing
+from models.blocks import EmbeddingPostprocessing, TextPreprocessing
 from models.datatypes import DataType
 from models.manifest import TensorSpec
 from models.transforms.vectors import finished
@@ -74,6 +74,7 @@ class SentenceEmbeddingKind(TextKind):
         self.tokenizer = self.model.tokenizer
         limits = [max_tokens(self.checkpoint.folder, self.network), self.model.max_seq_length]
         limit_tokens = min(limit for limit in limits if limit)
+        self._prompts = {name: text for name, text in self.model.prompts.items() if text}
         self.take_tokenizer(self.tokenizer, limit_tokens)
         self.model.max_seq_length = limit_tokens
         self.module = SentenceEncoder(self.network, stages).eval()
@@ -104,25 +105,42 @@ class SentenceEmbeddingKind(TextKind):
         return super().summary() | {
             "stages": stages,
             "vectors": f"{self._dimensions} numbers, {length}",
+            "prompts": ", ".join(self._prompts) or "none",
         }
 
     @override
     def differences(self, predict: Predict) -> Iterator[Difference]:
-        for text in TEXTS:
+        asked = [(text, None) for text in TEXTS] + [(TEXTS[0], name) for name in self._prompts]
+        for text, prompt in asked:
             with quiet_library():
-                expected = self.model.encode([text], show_progress_bar=False)[0]
-            vector = predict(self.rows_of(text))["embedding"][0]
+                expected = self.model.encode([text], prompt_name=prompt, show_progress_bar=False)[0]
+            begun = self.preprocessing.prompt(prompt) + text
+            vector = predict(self.rows_of(begun))["embedding"][0]
             given = finished(vector, dimensions=None, normalise=self._is_normalised)
             length = max(float(np.linalg.norm(expected)), 1e-12)
             gap = float(np.linalg.norm(given - expected)) / length
-            yield Difference(text, float(np.nan_to_num(gap, nan=np.inf)))
+            yield Difference(begun, float(np.nan_to_num(gap, nan=np.inf)))
 
-    def _require_vectors(self, stages: list[nn.Module]) -> None:
+    @override
+    def _block(self, limit_tokens: int) -> TextPreprocessing:
+        default = self.model.default_prompt_name
+        return TextPreprocessing(
+            max_tokens=limit_tokens,
+            prompts=self._prompts,
+            default_prompt=default if default in self._prompts else None,
+        )
+
+    def _require_vectors(self, stages: list[Any]) -> None:
         pooling = next((s for s in stages if type(s).__name__ == "Pooling"), None)
         if pooling is None:
             raise DataError(
                 f"{self.checkpoint.source}: {MODULES_FILE} has no Pooling, so there is no vector for a "
                 "text"
+            )
+        if self._prompts and not pooling.include_prompt:
+            raise DataError(
+                f"{self.checkpoint.source}: its prompts are left out of the pooling, which a graph "
+                "without knowledge of the prompt's length cannot do"
             )
 
 

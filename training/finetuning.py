@@ -12,6 +12,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from models.errors import UsageError
+from training.config import RunConfig
+
+
+def is_fine_tuned(config: RunConfig) -> bool:
+    """True where the network's first weights come from a checkpoint."""
+    pretrained = getattr(config, "pretrained", None)
+    has_source = pretrained is not None and pretrained.source is not None
+    return has_source or getattr(config, "network", None) == "pretrained"
 
 
 def layer_groups(network: nn.Module) -> list[list[nn.Parameter]]:

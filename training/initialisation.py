@@ -17,7 +17,7 @@ _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.Co
 def initialise(
     network: nn.Module,
     scheme: Literal["default", "xavier", "he"],
-    only: Collection[nn.Parameter] | None = None,
+    only: Collection[Tensor] | None = None,
 ) -> None:
     """Draw weights anew, in place, from torch's random state; of `only` these where it is given."""
     if scheme == "default":

@@ -35,6 +35,7 @@ class Keeper(lightning.Callback):
         self._resume_command = resume_command
         self._saved_at_s = time.monotonic()
         self._stop_asked = threading.Event()
+        self._seen_step = 0
         self.best_loss = math.inf
         self.history: History = {"train loss": [], "validation loss": []}
 
@@ -64,8 +65,14 @@ class Keeper(lightning.Callback):
         finally:
             signal.signal(signal.SIGINT, previous)
 
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self._seen_step = trainer.global_step
+
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         step = trainer.global_step
+        if step == self._seen_step:  # gradients are being accumulated, which no checkpoint keeps
+            return
+        self._seen_step = step
         every = max(1, int(trainer.estimated_stepping_batches) // _CURVE_POINTS)
         if step % every == 0:
             loss = float(trainer.callback_metrics["train_loss"])

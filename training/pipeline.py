@@ -137,7 +137,7 @@ def configure(request: Request) -> tuple[RunConfig, SavedRun | None]:
 
 def check_places(request: Request, config: RunConfig) -> None:
     """Fail before the work, not after it, where the result could not be kept."""
-    train.resolve_device(config.device)
+    train.resolve_device(config.device, config.precision)
     if request.data is not None and not request.data.exists():
         raise DataError(f"--data {request.data}: no such file or folder")
     for place in (request.repository, request.runs):

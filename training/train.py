@@ -17,7 +17,10 @@ import torch
 
 from models.errors import UsageError
 from training.config import RunConfig
+from training.early_stopping import PatientStop
 from training.errors import TrainingFailed
+from training.finetuning import FrozenLayers, is_fine_tuned, layer_groups
+from training.initialisation import initialise
 from training.keeper import History, Keeper
 from training.progress import ProgressLine
 from training.report import Reporter
@@ -44,15 +47,19 @@ def seed_everything(seed: int) -> None:
         lightning.seed_everything(seed, workers=True, verbose=False)
 
 
-def resolve_device(wanted: str) -> torch.device:
-    """`auto` takes CUDA where it answers. Raises UsageError when CUDA is asked for and absent."""
+def resolve_device(wanted: str, precision: str = "fp32") -> torch.device:
+    """`auto` takes CUDA where it answers. Raises UsageError when CUDA is asked for and absent, or
+    needed by `precision`: Lightning would quietly take bf16 instead of fp16."""
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         raise UsageError(
             "device cuda: torch finds no CUDA device here; use --device auto or cpu, "
             "or install a CUDA build of torch"
         )
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    device = torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    if precision == "fp16" and device.type != "cuda":
+        raise UsageError("precision fp16 needs a CUDA device: set precision=bf16 or fp32 on a CPU")
+    return device
 
 
 @contextmanager
@@ -76,14 +83,16 @@ def train(
     resume_command: str = "--resume",
 ) -> Trained:
     """Run the loop to its end. Raises Interrupted (Ctrl-C, naming `resume_command`), TrainingFailed."""
-    device = resolve_device(work.config.device)
+    device = resolve_device(work.config.device, work.config.precision)
     began_s = time.monotonic()
     module = work.lightning_module()
+    _draw_first_weights(module, work.config)
     weights = sum(weight.numel() for weight in module.parameters())
     report.line(f"{weights:,} weights on {device}, seed {work.config.seed}")
     keeper = Keeper(folder, resume_command)
     with quiet_lightning():
-        trainer = _trainer(work, folder, device, [keeper, ProgressLine(report)])
+        callbacks = [*_mechanics(work.config, report), keeper, ProgressLine(report)]
+        trainer = _trainer(work, folder, device, callbacks)
         with keeper.stopping_on_ctrl_c(), cpu_threads(work.config.cpu_threads):
             trainer.fit(
                 module,
@@ -103,6 +112,26 @@ def train(
     return Trained(module.to(device).eval(), keeper.history, device, time.monotonic() - began_s)
 
 
+def _draw_first_weights(module: lightning.LightningModule, config: RunConfig) -> None:
+    """As `initialisation` says; of weights that came from a checkpoint the new head's alone."""
+    if config.initialisation == "default":
+        return
+    network = module.get_submodule("network")
+    only = layer_groups(network)[-1] if is_fine_tuned(config) else None
+    initialise(network, config.initialisation, only)
+
+
+def _mechanics(config: RunConfig, report: Reporter) -> list[lightning.Callback]:
+    """What the configuration hooks into the loop. Before the keeper, who saves their state."""
+    chosen: list[lightning.Callback] = []
+    if config.patience_epochs:
+        chosen.append(PatientStop(config.patience_epochs, report))
+    pretrained = getattr(config, "pretrained", None)
+    if pretrained is not None and pretrained.frozen_epochs:
+        chosen.append(FrozenLayers(pretrained.frozen_epochs))
+    return chosen
+
+
 def _trainer(
     work: Work[Any],
     folder: RunFolder,
@@ -116,6 +145,7 @@ def _trainer(
         "accelerator": "gpu" if device.type == "cuda" else "cpu",
         "devices": 1,
         "precision": _PRECISIONS[config.precision],
+        "accumulate_grad_batches": config.accumulate_batches,
         "gradient_clip_val": config.optim.gradient_clip or None,
         "callbacks": callbacks,
         "default_root_dir": folder.path,

@@ -11,7 +11,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from models.errors import UsageError
-from tests.training.fake_work import FakeWork, fake_config, prepared, silent_reporter
+from tests.training.fake_work import (
+    FakeModule,
+    FakeWork,
+    fake_config,
+    prepared,
+    silent_reporter,
+)
 from training import train
 from training.data.loaders import array_loader
 from training.errors import Interrupted, TrainingFailed
@@ -110,6 +116,130 @@ def test_a_run_shorter_than_an_epoch_is_validated_at_its_end(tmp_path: Path) -> 
     ((_, loss),) = trained.history["validation loss"]
     assert np.isfinite(loss)
     assert folder.best.is_file()
+
+
+def recorded_steps(root: Path, **changes: Any) -> list[dict[str, torch.Tensor]]:
+    """The weights before every optimiser step, over the rows in their order."""
+    states: list[dict[str, torch.Tensor]] = []
+    size = changes.get("batch_size", 16)
+
+    class Ordered(FakeWork):
+        def train_loader(self) -> DataLoader[Any]:
+            return array_loader(self.rows, self.labels, batch_size=size, shuffle=False)
+
+        def lightning_module(self) -> FakeModule:
+            module = FakeModule(self.config, self.on_step)
+
+            def keep(*_: Any) -> None:
+                state = module.network.state_dict().items()
+                states.append({name: value.clone() for name, value in state})
+
+            module.on_before_zero_grad = keep  # type: ignore[assignment, method-assign]
+            return module
+
+    work = Ordered(fake_config(epochs=2, **changes), None)
+    work.prepare()
+    torch.manual_seed(0)
+    train.train(work, folder_in(root), silent_reporter()[0], resume=False)
+    return states
+
+
+def test_four_batches_of_eight_accumulated_are_one_of_thirty_two_step_for_step(
+    tmp_path: Path,
+) -> None:
+    whole = recorded_steps(tmp_path / "whole", batch_size=32)
+    parts = recorded_steps(tmp_path / "parts", batch_size=8, accumulate_batches=4)
+    assert len(whole) == len(parts) == 8
+    for one, other in zip(whole, parts, strict=True):
+        for name, value in one.items():
+            torch.testing.assert_close(value, other[name], atol=1e-6, rtol=0)
+    assert not torch.equal(whole[0]["0.weight"], whole[-1]["0.weight"])
+
+
+def test_steps_of_accumulated_batches_are_recorded_and_interrupted_whole(tmp_path: Path) -> None:
+    work = prepared(epochs=3, accumulate_batches=4)
+    batches = iter(range(99))
+
+    def press_once(_: int) -> None:
+        if next(batches) == 13:  # the second of the four that make the fourth step
+            os.kill(os.getpid(), signal.SIGINT)
+
+    work.on_step = press_once
+    folder = folder_in(tmp_path)
+    with pytest.raises(Interrupted, match="step 4"):
+        train.train(work, folder, silent_reporter()[0], resume=False)
+    resumed = train.train(
+        prepared(epochs=3, accumulate_batches=4), folder, silent_reporter()[0], resume=True
+    )
+    assert [step for step, _ in resumed.history["train loss"]] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("clip", "bounded"), [(0.01, True), (0.0, False)])
+def test_clipping_bounds_the_gradients_norm(tmp_path: Path, clip: float, bounded: bool) -> None:
+    norms: list[float] = []
+
+    class Watched(FakeWork):
+        def lightning_module(self) -> FakeModule:
+            module = FakeModule(self.config, self.on_step)
+
+            def watch(*_: Any) -> None:
+                grads = [weight.grad for weight in module.parameters()]
+                parts = [grad.norm() for grad in grads if grad is not None]
+                if parts:  # there are none before the first step
+                    norms.append(float(torch.stack(parts).norm()))
+
+            module.on_before_zero_grad = watch  # type: ignore[assignment, method-assign]
+            return module
+
+    work = Watched(fake_config(epochs=1, optim={"gradient_clip": clip}), None)
+    work.prepare()
+    train.train(work, folder_in(tmp_path), silent_reporter()[0], resume=False)
+    assert len(norms) == 7
+    assert (max(norms) <= 0.01 + 1e-6) is bounded
+    assert min(norms) > 0
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_mixed_precision_computes_in_it_and_keeps_whole_weights(
+    tmp_path: Path, precision: str, expected: torch.dtype
+) -> None:
+    seen: set[torch.dtype] = set()
+
+    class Watched(FakeWork):
+        def lightning_module(self) -> FakeModule:
+            module = FakeModule(self.config, self.on_step)
+            module.network[0].register_forward_hook(lambda *parts: seen.add(parts[2].dtype))
+            return module
+
+    work = Watched(fake_config(precision=precision), None)
+    work.prepare()
+    trained = train.train(work, folder_in(tmp_path), silent_reporter()[0], resume=False)
+    assert seen == {expected}
+    assert {weight.dtype for weight in trained.module.parameters()} == {torch.float32}
+
+
+def test_fp16_is_never_quietly_replaced_by_bf16() -> None:
+    with pytest.raises(UsageError, match="bf16 or fp32 on a CPU"):
+        train.resolve_device("cpu", "fp16")
+
+
+@pytest.mark.parametrize("scheme", ["default", "xavier", "he"])
+def test_first_weights_are_drawn_as_the_setting_says(tmp_path: Path, scheme: str) -> None:
+    biases: list[float] = []
+
+    class Watched(FakeWork):
+        def lightning_module(self) -> FakeModule:
+            module = FakeModule(self.config, self.on_step)
+            bias = module.network.get_parameter("0.bias")
+            module.on_step = lambda _: biases.append(float(bias.detach().abs().sum()))
+            return module
+
+    work = Watched(fake_config(initialisation=scheme), None)
+    work.prepare()
+    train.train(work, folder_in(tmp_path), silent_reporter()[0], resume=False)
+    assert (biases[0] == 0) is (scheme != "default")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")

@@ -10,7 +10,10 @@ class DecoderOptimConfig(OptimConfig):
     """Muon for the hidden matrices, AdamW for the rest; one schedule for both."""
 
     matrix_learning_rate: float = Field(
-        default=0.02, gt=0, description="Muon's step size for the hidden matrices, at the peak"
+        default=0.02,
+        gt=0,
+        description="optimizer adamw: the step size, at the peak, of Muon, which takes "
+        "the hidden matrices' steps beside it; another optimizer takes all steps itself",
     )
 
 

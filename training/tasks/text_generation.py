@@ -17,7 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from models.blocks import GenerationPostprocessing, PromptPreprocessing
 from models.manifest import Evaluation, ManifestDraft, Tolerance
-from training import muon, plots
+from training import muon, optimizer, plots
 from training.data.byte_tokenizer import END_OF_TEXT_ID, token_bytes, train_tokenizer
 from training.data.documents import Corpus, Document
 from training.data.pysource import read_standard_library
@@ -59,6 +59,8 @@ class DecoderModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         steps = int(self.trainer.estimated_stepping_batches)
         optim = self._config.optim
+        if optim.optimizer != "adamw":
+            return optimizer.configure(self.network, optim, steps)
         return muon.configure(self.network, optim, optim.matrix_learning_rate, steps)
 
 

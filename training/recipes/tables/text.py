@@ -2,14 +2,24 @@
 
 from training.recipes.registry import Recipe
 
-# Thousands of texts and not millions: strong dropout, few passes.
-_FEW = (
+# Thousands of texts and not millions: strong dropout, few passes. Chosen on the development rows of 6,920
+# sentences with two classes.
+_REGULAR = (
     "vocabulary=8192",
-    "epochs=6",
+    "merge_dropout=0",
     "dropout=0.5",
+    "label_smoothing=0.1",
+    "optim.weight_decay=0.1",
+)
+_FEW = (*_REGULAR, "epochs=4", "token_dropout=0.3", "optim.learning_rate=0.003")
+_RECURRENT = (*_FEW, "recurrent.width=128")
+_TRANSFORMER = (
+    *_REGULAR,
+    "epochs=6",
     "token_dropout=0.1",
     "optim.learning_rate=0.002",
-    "optim.weight_decay=0.05",
+    "transformer.width=96",
+    "transformer.inner=192",
 )
 _FINE_TUNED = (
     "epochs=3",
@@ -128,14 +138,14 @@ RECIPES = (
     ),
     _classifier("bag", "bag of embeddings, the least to beat", 30, _FEW, ("bag.width=8",)),
     _classifier("cnn", "TextCNN", 25, _FEW, ("cnn.width=8", "cnn.filters=4")),
-    _classifier("rnn", "Elman's recurrent network", 30, _FEW, _SMALL),
-    _classifier("lstm", "LSTM in both directions", 30, _FEW, _SMALL),
-    _classifier("gru", "GRU in both directions", 30, _FEW, _SMALL),
+    _classifier("rnn", "Elman's recurrent network", 30, _RECURRENT, _SMALL),
+    _classifier("lstm", "LSTM in both directions", 30, _RECURRENT, _SMALL),
+    _classifier("gru", "GRU in both directions", 30, _RECURRENT, _SMALL),
     _classifier(
         "transformer",
         "a transformer encoder from scratch",
         45,
-        _FEW,
+        _TRANSFORMER,
         ("transformer.width=16", "transformer.layers=1", "transformer.heads=2"),
     ),
     _classifier(

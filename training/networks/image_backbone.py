@@ -49,7 +49,7 @@ class TimmClassifier(nn.Module):
         network: Any = self.network
         group_parameters = importlib.import_module("timm.models").group_parameters
         weights = dict(network.named_parameters())
-        layers = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
+        layers = group_parameters(network, network.group_matcher(coarse=False))
         return [[weights[name] for name in names] for _, names in sorted(layers.items())]
 
 
@@ -62,7 +62,13 @@ def timm_network(
             f"network timm:{name}: the package timm is not installed; install it (pip install timm) "
             "or choose another network"
         )
-    timm: Any = importlib.import_module("timm")
+    try:
+        timm: Any = importlib.import_module("timm")
+    except (
+        Exception
+    ) as error:  # e.g. a torchvision made for another torch; the run ends with one line
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"network timm:{name}: timm cannot be imported: {reason}") from error
     if not timm.is_model(name):
         close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
         hint = f"; similar names: {', '.join(close)}" if close else ""

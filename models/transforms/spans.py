@@ -2,9 +2,10 @@
 
 Windows of one context are judged together, by their logits as they are: a window's own softmax would let
 a window without the answer be as sure as the one that has it (Clark and Gardner 2018, arXiv:1710.10723).
-The score of a span is its share of exp(start + end) among all spans that are allowed, in all windows, and
-`nothing` where a model may say so. `Nothing` is what the logits of a window's first special token say;
-of several windows the one that doubts it most counts, because the others do not hold the answer.
+The score of a place is its share of exp(start + end) among all spans that are allowed, in all windows,
+and `nothing` where a model may say so; several tokens may stand at one place, as the bytes of an emoji
+do. `Nothing` is what the logits of a window's first special token say; of several windows the one that
+doubts it most counts, because the others do not hold the answer.
 """
 
 from collections.abc import Sequence
@@ -57,22 +58,23 @@ def search(
 ) -> Found:
     """The best spans of all windows: within the context, not longer than `max_answer_tokens`."""
     found = [_spans(window, max_answer_tokens) for window in windows]
-    logits = np.concatenate([sums.ravel() for _, sums in found]).astype(np.float64)
-    if not np.isfinite(logits).any():  # no token of the context has a place
+    starts, ends = (np.concatenate([spans[n] for spans in found]) for n in (0, 1))
+    logits = np.concatenate([spans[2] for spans in found])
+    if not logits.size:  # no token of the context has a place
         return Found([], np.inf, 1.0)
     best = float(logits.max())
     nothing = min(map(_nothing, windows)) if may_have_no_answer else -np.inf
     highest = max(best, nothing)
-    everything = np.exp((logits - highest) / temperature).sum()
+    shares = np.exp((logits - highest) / temperature)
     of_nothing = float(np.exp((nothing - highest) / temperature))
-    total = float(everything) + of_nothing
+    total = float(shares.sum()) + of_nothing
     answers: list[Answer] = []
     for position in np.argsort(-logits, kind="stable"):
-        if len(answers) == top_k or not np.isfinite(logits[position]):
+        if len(answers) == top_k:
             break
-        start, end = _characters(windows, found, int(position))
+        start, end = int(starts[position]), int(ends[position])
         if all(end <= other.start or start >= other.end for other in answers):
-            share = float(np.exp((logits[position] - highest) / temperature)) / total
+            share = float(shares[(starts == start) & (ends == end)].sum()) / total
             answers.append(Answer(start, end, min(1.0, share), float(logits[position])))
     return Found(answers, nothing - best, of_nothing / total)
 
@@ -108,28 +110,20 @@ def _nothing(window: SpanWindow) -> float:
     return float(window.start_logits[token]) + float(window.end_logits[token])
 
 
-def _spans(window: SpanWindow, max_answer_tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens int [n], sums float [n, L]): the logit of the span from token n over 1 … L tokens, −inf
-    where it would leave the context."""
+def _spans(window: SpanWindow, max_answer_tokens: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(start, end, logit) of every span of the context that is not too long, each [S]: int64 places in
+    its characters, float64 sums of both logits."""
     tokens = np.flatnonzero(
         (window.sequence == CONTEXT) & (window.offsets[:, 1] > window.offsets[:, 0])
     )
-    longest = max(1, min(max_answer_tokens, len(tokens)))
-    sums = np.full((len(tokens), longest), -np.inf)
-    starts, ends = window.start_logits[tokens], window.end_logits[tokens]
-    for more in range(longest if len(tokens) else 0):
-        sums[: len(tokens) - more, more] = starts[: len(tokens) - more] + ends[more:]
-    return tokens, sums
-
-
-def _characters(
-    windows: Sequence[SpanWindow], found: Sequence[tuple[np.ndarray, np.ndarray]], position: int
-) -> tuple[int, int]:
-    """Start and end of the span at `position` of all windows' sums in a row."""
-    for window, (tokens, sums) in zip(windows, found, strict=True):
-        if position < sums.size:
-            first, more = divmod(position, sums.shape[1])
-            start = window.offsets[tokens[first], 0]
-            return int(start), int(window.offsets[tokens[first + more], 1])
-        position -= sums.size
-    raise IndexError(position)
+    count = len(tokens)
+    longest = min(max_answer_tokens, count)
+    first = np.concatenate([np.arange(count - more) for more in range(longest)] or [tokens])
+    last = np.concatenate([np.arange(more, count) for more in range(longest)] or [tokens])
+    opening = window.start_logits[tokens].astype(np.float64)
+    closing = window.end_logits[tokens].astype(np.float64)
+    return (
+        window.offsets[tokens, 0][first],
+        window.offsets[tokens, 1][last],
+        opening[first] + closing[last],
+    )

@@ -83,7 +83,8 @@ def _lines(path: Path) -> Iterator[_Line | None]:
             is_inside = False
             yield None
             continue
-        cells = text.rstrip("\t ").split("\t") if "\t" in text.strip() else text.split()
+        text = text.rstrip("\t ")
+        cells = text.split("\t") if "\t" in text else text.split()
         if not is_inside and text.startswith("# ") and not _TAG.fullmatch(cells[-1].strip()):
             continue
         is_inside = True
@@ -93,7 +94,7 @@ def _lines(path: Path) -> Iterator[_Line | None]:
 
 
 def _line(path: Path, number: int, cells: Sequence[str], expected: tuple[int, int]) -> _Line:
-    word, tag, (columns, first) = cells[0].strip(), cells[-1].strip(), expected
+    word, tag, (columns, first) = cells[0].strip(" "), cells[-1].strip(), expected
     where = f"{path}, line {number}"
     if len(cells) < 2:
         raise DataError(f"{where}: one column; expected a word and, in the last column, its tag")

@@ -1,5 +1,6 @@
 """A word is the same thing in a training file and in a caller's text, and its place is the caller's."""
 
+import itertools
 import threading
 import time
 import unicodedata
@@ -23,7 +24,10 @@ def pieces(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("R.H. Saunders' (O'Brien),", "R . H . Saunders ' ( O ' Brien ) ,".split()),
+        (
+            "R.H. Saunders' (O'Brien),",
+            ["R", ".", "H", ".", "Saunders", "'", "(", "O", "'", "Brien", ")", ","],
+        ),
         ("  two\t\nlines \r\n", ["two", "lines"]),
         ("snake_case 3rd x2", ["snake_case", "3rd", "x2"]),
         ("\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd!", ["שלום", "עולם", "!"]),
@@ -56,7 +60,7 @@ def test_words_cover_everything_but_spaces_in_order() -> None:
     text = f"Mix {FAMILY} of — signs… 東x é\u0301\u0301 \U0001f1e9\U0001f1ea"
     places = split_words(text)
     assert "".join(text[start:end] for start, end in places) == "".join(text.split())
-    assert all(one[1] <= other[0] for one, other in zip(places, places[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(places))
 
 
 def dropping() -> str:
@@ -65,7 +69,7 @@ def dropping() -> str:
     tokenizer = Tokenizer(
         models.WordPiece(
             {name: place for place, name in enumerate(names)},
-            unk_token="[UNK]",  # noqa: S106 - a token, not a password
+            unk_token="[UNK]",
         )
     )
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -80,7 +84,7 @@ def encoder() -> WordEncoder:
 
 def test_tokens_know_their_words_and_words_without_tokens_have_none(encoder: WordEncoder) -> None:
     places, encoded = encoder.encode_text("Anna \x00 met Karl.", truncate=False)
-    assert [place for place in places] == [(0, 4), (5, 6), (7, 10), (11, 15), (15, 16)]
+    assert places == [(0, 4), (5, 6), (7, 10), (11, 15), (15, 16)]
     assert encoded.word_ids.tolist() == [0, 2, 3, 4]
     assert encoded.first_tokens(len(places)).tolist() == [0, NO_WORD, 1, 2, 3]
     assert encoded.row["input_ids"].tolist() == [1, 2, 3, 4]

@@ -61,7 +61,7 @@ class ResnetConfig(ConfigRecord):
 
     depth: Literal[9, 18, 34, 50] = Field(default=9, description="layers with weights")
     width: int = Field(
-        default=64, ge=4, le=256, description="channels of the first stage; the paper's are 64"
+        default=48, ge=4, le=256, description="channels of the first stage; the paper's are 64"
     )
 
 

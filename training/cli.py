@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.catalog import default_repository
+from models.errors import UsageError
 from training import recipes
 
 _TRAIN_EPILOG = """\
@@ -13,6 +14,7 @@ examples:
   slipway train digits                                   the recipe as it is
   slipway train digits --name fruit --data photos.tar.gz --epochs 20
   slipway train digits --set optim.learning_rate=0.002 --set width=48
+  slipway train digits --folds 5                         also cross-validate it
   slipway train digits --resume                          go on after Ctrl-C
 
 `slipway train RECIPE --list-settings` prints every key that --set takes.
@@ -44,6 +46,12 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("--data", type=Path, metavar="PATH", help="your own data instead of the recipe's")
     add("--name", help="the model's name in the repository (default: the recipe's name)")
     add("--epochs", help="passes over the training data")
+    add(
+        "--pretrained",
+        metavar="PATH_OR_ID",
+        help="start from this checkpoint: its folder, or an id in its library's cache",
+    )
+    add("--folds", help="also cross-validate with so many folds (default: 0, do not)")
     add("--device", metavar="auto|cpu|cuda", help="where to train (default: auto)")
     add("--seed", help="seed of weights, shuffling and splits (default: 0)")
     add(
@@ -79,8 +87,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from training.pipeline import Request, run
     from training.report import Reporter
 
-    flags = {key: getattr(arguments, key) for key in ("name", "epochs", "device", "seed")}
-    given = [f"{key}={value}" for key, value in flags.items() if value is not None]
+    given = _flags(arguments, recipe)
     request = Request(
         recipe=recipe.name,
         data=arguments.data,
@@ -91,6 +98,24 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     run(request, Reporter())
     return 0
+
+
+def _flags(arguments: argparse.Namespace, recipe: recipes.Recipe) -> list[str]:
+    """Flags as the `key=value` they stand for. Raises UsageError for what the recipe does not take."""
+    from training.settings import settable
+
+    keys = ("name", "epochs", "device", "seed", "folds")
+    given = [
+        f"{key}={getattr(arguments, key)}" for key in keys if getattr(arguments, key) is not None
+    ]
+    if arguments.pretrained is None:
+        return given
+    if "pretrained.source" not in dict(settable(type(recipe.build_config()))):
+        raise UsageError(
+            f"--pretrained: recipe {recipe.name!r} trains a network of its own and takes no "
+            "checkpoint; `slipway recipes` lists the others"
+        )
+    return [*given, f"pretrained.source={arguments.pretrained}"]
 
 
 def _list_settings(recipe: recipes.Recipe) -> int:

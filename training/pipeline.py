@@ -1,6 +1,6 @@
 """From data to a published bundle. Read this first: the stages in order, and nothing else.
 
-    prepare → train → evaluate → export → verify → optimize → publish
+    prepare → train → evaluate (→ cross-validate) → export → verify → optimize → publish
 
 Each stage is the module of its name; what is particular to a kind of work comes from its `Work`. A
 stage that fails raises, and nothing is published. Everything before publication happens in memory and
@@ -16,7 +16,18 @@ from models.bundle import Bundle
 from models.catalog import default_repository
 from models.errors import UsageError
 from models.manifest import MODEL_FILE
-from training import evaluate, export, optimize, predict, publish, recipes, settings, train, verify
+from training import (
+    cross_validate,
+    evaluate,
+    export,
+    optimize,
+    predict,
+    publish,
+    recipes,
+    settings,
+    train,
+    verify,
+)
 from training.config import RunConfig
 from training.errors import DataError
 from training.report import Reporter
@@ -49,6 +60,7 @@ def run(request: Request, report: Reporter) -> Bundle:
     report.stage("prepare", f"{config.recipe} → {config.name}")
     train.seed_everything(config.seed)
     work = recipes.get(config.recipe).work_class()(config, data)
+    cross_validate.require_folds(work)
     work.prepare()
     report.table(("data", ""), work.data_summary().items())
 
@@ -64,9 +76,8 @@ def _stages(work: Work[Any], folder: RunFolder, request: Request, report: Report
 
     report.stage("train", f"checkpoints in {folder.path}")
     train.seed_everything(work.config.seed)  # again: a resumed run draws the same first weights
-    trained = train.train(
-        work, folder, report, resume=request.resume, resume_command=resume_command(request, folder)
-    )
+    go_on = resume_command(request, folder)
+    trained = train.train(work, folder, report, resume=request.resume, resume_command=go_on)
     plan: ExportPlan = work.export_plan(trained.module)
 
     report.stage("evaluate")
@@ -74,6 +85,10 @@ def _stages(work: Work[Any], folder: RunFolder, request: Request, report: Report
     work.calibrate(ask)
     evaluation = work.evaluate(ask)
     gates = evaluate.judge(evaluation, gates_config, report)
+
+    if work.config.folds:
+        report.stage("cross-validate", f"{work.config.folds} folds of train and validation")
+        evaluation += cross_validate.cross_validate(work, folder, report, go_on)
 
     report.stage("export")
     trained.module.cpu()

@@ -4,6 +4,7 @@
     last.ckpt      everything needed to go on (written whole or not at all)
     best.pt        weights with the least validation loss so far
     staged/        the files of the bundle before they are published
+    folds/N/       the same for every fold of a cross-validation, where there is one
 
 One run at a time owns a folder: the kernel releases the lock when its owner dies.
 """
@@ -40,6 +41,10 @@ class RunFolder:
         self.staged = self.path / "staged"
         self._record = self.path / "run.json"
 
+    def fold(self, number: int) -> "RunFolder":
+        """The folder of one fold, inside this one and owned with it."""
+        return RunFolder(self.path / "folds", str(number))
+
     @contextmanager
     def owned(self) -> Iterator[None]:
         """Hold the folder. Raises UsageError when another run does, or when it cannot be written."""
@@ -64,6 +69,7 @@ class RunFolder:
         """Forget an earlier run of this name and record the new one."""
         self.last.unlink(missing_ok=True)
         self.best.unlink(missing_ok=True)
+        shutil.rmtree(self.path / "folds", ignore_errors=True)
         self.clear_staged()
         self.record(saved)
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from models.errors import UsageError
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from training.config import ConfigT
 
@@ -80,6 +81,14 @@ class Work(ABC, Generic[ConfigT]):
     def trainer_options(self) -> dict[str, Any]:
         """More arguments for `lightning.Trainer`, e.g. {"val_check_interval": 200}."""
         return {}
+
+    def fold(self, number: int, count: int) -> "Work[ConfigT]":  # noqa: ARG002
+        """Another prepared work of this kind, for cross-validation: it is judged on fold `number` (from
+        0) of this one's training and validation items, and learns from the others.
+
+        Raises UsageError where this kind of work has no folds.
+        """
+        raise UsageError(f"folds: {self.config.task} cannot be cross-validated here; set folds=0")
 
     @abstractmethod
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan: ...

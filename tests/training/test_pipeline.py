@@ -22,7 +22,8 @@ QUICK = ("epochs=2", "residual.width=8", "gates.accuracy_floor=none", "gates.bea
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Request, str]:
     root = tmp_path_factory.mktemp("pipeline")
-    request = Request("digits", settings=QUICK, repository=root / "models", runs=root / "runs")
+    settings = (*QUICK, "folds=2")
+    request = Request("digits", settings=settings, repository=root / "models", runs=root / "runs")
     report, text = silent_reporter()
     return run(request, report), request, text.getvalue()
 
@@ -67,10 +68,31 @@ def test_every_stage_is_announced_in_order_and_the_end_says_what_to_do_next(
 ) -> None:
     lines = published[2].splitlines()
     heads = [line.split()[0] for line in lines if line and not line.startswith(" ")]
-    stages = ["prepare", "train", "evaluate", "export", "verify", "optimize", "publish"]
+    stages = [
+        "prepare",
+        "train",
+        "evaluate",
+        "cross-validate",
+        "export",
+        "verify",
+        "optimize",
+        "publish",
+    ]
     assert heads == stages
     assert "slipway predict digits" in lines[-2]
     assert "slipway serve" in lines[-1]
+
+
+def test_folds_are_judged_after_the_model_and_shown_in_its_card(
+    published: tuple[Bundle, Request, str],
+) -> None:
+    bundle, _, text = published
+    metrics = [row.metric for row in bundle.manifest.evaluation]
+    assert metrics[0] == "accuracy"
+    assert metrics[-2:] == ["accuracy-mean-of-folds", "accuracy-deviation-of-folds"]
+    assert 0 <= bundle.manifest.evaluation[-2].value <= 1
+    assert "accuracy-deviation-of-folds" in bundle.read_text("card.md")
+    assert "mean ± standard deviation of 2 folds" in text
 
 
 def test_a_failed_gate_publishes_nothing(tmp_path: Path) -> None:

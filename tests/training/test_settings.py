@@ -80,3 +80,8 @@ def test_every_setting_has_a_sentence_and_words_for_its_type() -> None:
     own = {key: field for key, field in fields.items() if not key.startswith("batching.")}
     assert [key for key, field in own.items() if not field.description] == []
     assert all(expected(field) for field in fields.values())
+
+
+def test_one_fold_is_refused() -> None:
+    with pytest.raises(UsageError, match="0 or at least 2"):
+        with_settings(fake_config(), ["folds=1"])

@@ -13,6 +13,7 @@ from PIL import Image
 
 from models.blocks import ImagePreprocessing
 from training.data.digits import read_digits
+from training.data.folds import fold_rows
 from training.data.image_folder import ImageFolder
 from training.data.image_table import ImageTable
 from training.data.images import (
@@ -89,6 +90,27 @@ def prepare_images(
     mean, std = channel_statistics(train.pixels)
     described = block.model_copy(update={"mean": mean, "std": std})
     return PreparedImages(data, described, train, validation)
+
+
+def fold_of(
+    images: PreparedImages, number: int, count: int, *, validation_fraction: float, seed: int
+) -> PreparedImages:
+    """`images` with fold `number` of `count` of what was not for testing in the place of the test."""
+    parts = (images.train, images.validation)
+    everything = ImageSplit(
+        np.concatenate([part.pixels for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )
+    rows = fold_rows(
+        everything.labels, number, count, validation_fraction=validation_fraction, seed=seed
+    )
+    train, validation, test = (
+        everything.take(part) for part in (rows.train, rows.validation, rows.test)
+    )
+    mean, std = channel_statistics(train.pixels)
+    block = images.block.model_copy(update={"mean": mean, "std": std})
+    data = replace(images.data, train=train, validation=validation, test=test)
+    return PreparedImages(data, block, train, validation)
 
 
 def read_pictures(path: Path) -> LabelledPictures:

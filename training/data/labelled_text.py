@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.data.folds import fold_rows
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,25 @@ class TextData:
             digest.update(split.labels.astype("<i8").tobytes())
             digest.update("\0".join(split.texts).encode())
         return digest.hexdigest()
+
+
+def fold_of(
+    data: TextData, number: int, count: int, *, validation_fraction: float, seed: int
+) -> TextData:
+    """`data` with fold `number` of `count` of what was not for testing in the place of the test."""
+    everything = LabelledText(
+        data.train.texts + data.validation.texts,
+        np.concatenate([data.train.labels, data.validation.labels]),
+    )
+    rows = fold_rows(
+        everything.labels, number, count, validation_fraction=validation_fraction, seed=seed
+    )
+    return replace(
+        data,
+        train=everything.take(rows.train),
+        validation=everything.take(rows.validation),
+        test=everything.take(rows.test),
+    )
 
 
 def encode_labels(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:

@@ -2,9 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from models.transforms.tags import OUTSIDE, read_tag
+from training.data.folds import fold_rows
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,24 @@ class TaggedData:
             for sentence in split:
                 digest.update("\0".join((*sentence.words, *sentence.tags, "\n")).encode())
         return digest.hexdigest()
+
+
+def fold_of(
+    data: TaggedData, number: int, count: int, *, validation_fraction: float, seed: int
+) -> TaggedData:
+    """`data` with fold `number` of `count` of what was not for testing in the place of the test.
+
+    Folds are alike in sentences with no entity and in sentences that begin with one of each type.
+    """
+    everything = data.train + data.validation
+    firsts = [
+        next((tag for tag in sentence.tags if tag != OUTSIDE), OUTSIDE) for sentence in everything
+    ]
+    numbers = np.array([data.labels.index(tag) for tag in firsts], dtype=np.int64)
+    rows = fold_rows(numbers, number, count, validation_fraction=validation_fraction, seed=seed)
+    parts = (rows.train, rows.validation, rows.test)
+    train, validation, test = (tuple(everything[row] for row in part) for part in parts)
+    return replace(data, train=train, validation=validation, test=test)
 
 
 def bio_labels(splits: Iterable[Sequence[TaggedSentence]]) -> tuple[str, ...]:

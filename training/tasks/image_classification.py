@@ -17,6 +17,7 @@ from models.datatypes import DataType
 from models.errors import UsageError
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from training import losses, metrics, plots
+from training.data.image_source import fold_of
 from training.data.images import ImageData, Pixels, normalise
 from training.data.shapes import read_shapes
 from training.networks import registry
@@ -48,9 +49,13 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         image = self._checkpoint.image_settings(self.config.image)
         self.config = self.config.model_copy(update={"image": image})
         super().prepare()
-        stated = {"mean": self._checkpoint.mean, "std": self._checkpoint.std}
-        block = self.images.block.model_copy(update=stated)
-        self.images = replace(self.images, block=block)
+        self._take_the_checkpoints_colours()
+
+    def _take_the_checkpoints_colours(self) -> None:
+        if self._checkpoint is not None:
+            stated = {"mean": self._checkpoint.mean, "std": self._checkpoint.std}
+            block = self.images.block.model_copy(update=stated)
+            self.images = replace(self.images, block=block)
 
     def _find_checkpoint(self) -> ImageCheckpoint | None:
         source = self.config.pretrained.source
@@ -96,6 +101,21 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         return registry.build(
             self.config, channels=self.images.channels, side=self.images.side, classes=classes
         )
+
+    def fold(self, number: int, count: int) -> "ImageClassificationWork":
+        config = self.config
+        fold = type(self)(config, self.data)
+        fold.images = fold_of(
+            self.images,
+            number,
+            count,
+            validation_fraction=config.validation_fraction,
+            seed=config.seed,
+        )
+        if config.pretrained.source is not None:  # anew: this work's was trained already
+            fold._checkpoint = load_image_backbone(config.pretrained.source)
+        fold._take_the_checkpoints_colours()
+        return fold
 
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
         assert isinstance(module, ImageClassifierModule)

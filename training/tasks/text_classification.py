@@ -21,7 +21,7 @@ from models.transforms.text import TextEncoder
 from training import losses, metrics, optimizer, plots
 from training.baselines import tfidf_predictions
 from training.data.cldr import load_phrases
-from training.data.labelled_text import LabelledText, TextData
+from training.data.labelled_text import LabelledText, TextData, fold_of
 from training.data.opinions import load_opinions
 from training.data.subwords import encode_varied
 from training.data.text_table import TableChoice, load_text_table
@@ -94,8 +94,11 @@ class TextClassificationWork(Work[TextClassificationConfig]):
     _baseline: Array | None = None
 
     def prepare(self) -> None:
-        config = self.config
         self.texts = self._read()
+        self._encode_splits()
+
+    def _encode_splits(self) -> None:
+        config = self.config
         if config.network == "pretrained":
             own = self.texts.train.texts if self.data is None else None
             self._source = CheckpointSource(config, own)
@@ -147,6 +150,19 @@ class TextClassificationWork(Work[TextClassificationConfig]):
 
     def val_loader(self) -> DataLoader[Any]:
         return self._loader("validation", self.texts.validation, shuffle=False)
+
+    def fold(self, number: int, count: int) -> "TextClassificationWork":
+        config = self.config.model_copy(update={"baseline": False})
+        fold = type(self)(config, self.data)
+        fold.texts = fold_of(
+            self.texts,
+            number,
+            count,
+            validation_fraction=config.validation_fraction,
+            seed=config.seed,
+        )
+        fold._encode_splits()
+        return fold
 
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
         assert isinstance(module, TextClassifierModule)

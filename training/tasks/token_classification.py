@@ -23,7 +23,7 @@ from training import losses, metrics, optimizer
 from training.data.conll import ConllChoice, load_conll
 from training.data.entity_sentences import load_entity_sentences
 from training.data.padded_loader import IGNORED, PaddedBatch, pad_token_rows, padded_loader
-from training.data.tagged_text import Sentences, TaggedData
+from training.data.tagged_text import Sentences, TaggedData, fold_of
 from training.data.tagged_tokens import TARGETS, TaggedTokens, tagged_tokens, word_tags
 from training.data.text_tokenizer import fit_tokenizer
 from training.networks.text_encoder import TokenClassifier
@@ -102,8 +102,10 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
     _rows: dict[str, list[TaggedTokens]]
 
     def prepare(self) -> None:
-        config = self.config
         self.texts = self._read()
+        self._encode_splits()
+
+    def _encode_splits(self) -> None:
         self.encoder = self._encoder()
         splits = {"train": self.texts.train, "validation": self.texts.validation}
         self._rows = {
@@ -111,7 +113,7 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
             for name, split in (splits | {"test": self.texts.test}).items()
         }
         self.decoder = TagDecoder(self.texts.labels)
-        self._judge = EntityJudge(self.texts, config.seed)
+        self._judge = EntityJudge(self.texts, self.config.seed)
 
     def data_summary(self) -> dict[str, str]:
         rows = self._rows["train"]
@@ -154,6 +156,19 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
 
     def val_loader(self) -> DataLoader[Any]:
         return self._loader("validation", shuffle=False)
+
+    def fold(self, number: int, count: int) -> "TokenClassificationWork":
+        config = self.config
+        fold = type(self)(config, self.data)
+        fold.texts = fold_of(
+            self.texts,
+            number,
+            count,
+            validation_fraction=config.validation_fraction,
+            seed=config.seed,
+        )
+        fold._encode_splits()
+        return fold
 
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
         assert isinstance(module, TokenClassifierModule)

@@ -1,0 +1,53 @@
+"""Folds for cross-validation: rows dealt into parts that are disjoint, alike in classes, and cover all.
+
+Used by the works that `training.cross_validate` asks for their folds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.images import stratified_rows
+from training.errors import DataError
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FoldRows:
+    """Ascending row numbers; together all rows, each once."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+def stratified_folds(labels: Rows, count: int, seed: int) -> tuple[Rows, ...]:
+    """`count` folds of the rows of `labels` [N]. Sizes, and any class's share of them, differ by one at
+    most. Raises DataError where there are fewer rows than folds.
+    """
+    if len(labels) < count:
+        raise DataError(
+            f"{count} folds of {len(labels)} training and validation items: set fewer folds"
+        )
+    generator = np.random.default_rng(seed)
+    # Dealt like cards, class after class without a break: the next class goes on where the last ended.
+    dealt = np.concatenate(
+        [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    )
+    return tuple(np.sort(dealt[number::count]).astype(np.int64) for number in range(count))
+
+
+def fold_rows(
+    labels: Rows, number: int, count: int, *, validation_fraction: float, seed: int
+) -> FoldRows:
+    """Fold `number` of `count`, from 0, is for judging; the rest is divided as without folds.
+
+    The validation rows that choose weights and temperature come out of the rest, so that a fold's
+    figure is of items its network had nothing to do with.
+    """
+    test = stratified_folds(labels, count, seed)[number]
+    others = np.setdiff1d(np.arange(len(labels)), test)
+    kept, held_out = stratified_rows(labels[others], validation_fraction, seed)
+    return FoldRows(others[kept], others[held_out], test)

@@ -88,6 +88,17 @@ class TokenClassification(TextTask[TokenClassificationOptions]):
             )
 
     @override
+    def example(self) -> object:
+        """As of other texts, without the words that are too many: put back into words, an item that was
+        cut can come out longer than it went in."""
+        text = str(super().example())
+        places, encoded = self._words.encode_text(text, truncate=True)
+        if not encoded.is_cut:
+            return text
+        last = int(encoded.word_ids.max())
+        return text[: places[max(0, last - 1)][1]]
+
+    @override
     def preprocess(self, instance: str, options: TokenClassificationOptions) -> Prepared:
         places, encoded = self._words.encode_text(instance, truncate=options.truncate)
         return Prepared.one(encoded.row, (instance, places, encoded.word_ids))

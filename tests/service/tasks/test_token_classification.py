@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from models.blocks import TextPreprocessing, TokenClassificationPostprocessing
 from models.bundle import Bundle
 from models.datatypes import DataType
 from models.errors import InputError, ManifestInvalid, TextEmpty, TextTooLong
+from models.golden import Golden
 from models.manifest import ManifestDraft, TensorSpec
 from models.publish import publish
 from service.errors import InferenceFailed
@@ -20,13 +22,22 @@ from tests.service.bundles import byte_tokenizer
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
 
-def entity_bundle(folder: Path, tags: int = len(TAGS), **after: Any) -> Bundle:
+def entity_bundle(
+    folder: Path, tags: int = len(TAGS), example: str | None = None, **after: Any
+) -> Bundle:
     axes = ("batch", "sequence")
     staged = folder / "staged"
     staged.mkdir(parents=True)
     (staged / "model.onnx").write_bytes(b"never opened")
     (staged / "tokenizer.json").write_text(byte_tokenizer(), encoding="utf-8")
     (staged / "labels.txt").write_text("\n".join(TAGS) + "\n", encoding="utf-8")
+    if example is not None:
+        ids = np.array(
+            [list(Tokenizer.from_str(byte_tokenizer()).encode(example).ids)] * 3, np.int64
+        )
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        logits = np.zeros((*ids.shape, tags), np.float32)
+        Golden(inputs, {"logits": logits}).save(staged / "golden.npz")
     draft = ManifestDraft(
         name="entities",
         task="token-classification",
@@ -165,3 +176,12 @@ def test_an_answer_that_is_no_number_is_the_models_failure(task: TokenClassifica
 def test_labels_that_do_not_match_the_tags_are_refused_at_load(tmp_path: Path) -> None:
     with pytest.raises(ManifestInvalid, match="7 tags but 5 labels"):
         TokenClassification(entity_bundle(tmp_path, tags=7))
+
+
+@pytest.mark.parametrize("example", ["Ada met Karl.", "Ada met Karl. " * 40])
+def test_the_example_is_a_text_that_the_model_takes(tmp_path: Path, example: str) -> None:
+    task = TokenClassification(entity_bundle(tmp_path, example=example))
+    shown = task.example()
+    assert isinstance(shown, str)
+    assert shown.startswith("Ada met Karl.")
+    task.prepare_example()

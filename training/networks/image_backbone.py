@@ -64,9 +64,7 @@ def timm_network(
         )
     try:
         timm: Any = importlib.import_module("timm")
-    except (
-        Exception
-    ) as error:  # e.g. a torchvision made for another torch; the run ends with one line
+    except Exception as error:  # whatever it meets, e.g. another torch's torchvision: one line
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(f"network timm:{name}: timm cannot be imported: {reason}") from error
     if not timm.is_model(name):

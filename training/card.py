@@ -1,7 +1,8 @@
 """The model card, card.md: what a person should know before using the model.
 
-Made from the manifest's own record, so it cannot say anything the manifest does not; written before
-publication, because the card itself is one of the files whose checksum is published.
+Made from the manifest's own record, so it cannot say anything else than the manifest; the kind of work
+adds tables that are too long for one. Written before publication, because the card itself is one of the
+files whose checksum is published.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,15 +10,23 @@ from collections.abc import Iterable, Sequence
 from models.manifest import ManifestDraft, TensorSpec
 from models.sizes import human_bytes
 from training.report import evaluation_row, figure, lost_to
+from training.work import CardTable
 
 
-def render(draft: ManifestDraft, data: dict[str, str], pictures: Sequence[str]) -> str:
-    """Markdown. `data` is the work's summary, `pictures` are files below the bundle."""
+def render(
+    draft: ManifestDraft,
+    data: dict[str, str],
+    pictures: Sequence[str],
+    tables: Sequence[CardTable] = (),
+) -> str:
+    """Markdown. `data` is the work's summary, `pictures` are files below the bundle, `tables` come after
+    the figures."""
     sections = [
         f"# {draft.name}\n\n{draft.description}".rstrip(),
         "## What it is\n\n" + _facts(draft),
         "## Data\n\n" + _table(("part", "content"), data.items()),
         "## Figures\n\n" + _evaluation(draft),
+        *(_section(table) for table in tables),
         "## Gates\n\n" + _gates(draft),
         "## Variants\n\n" + _variants(draft),
         "## Limits\n\n" + _limits(draft),
@@ -47,6 +56,11 @@ def _evaluation(draft: ManifestDraft) -> str:
         return "None were measured here."
     head = ("metric", "value", "95 % interval", "items", "split", "baselines")
     return _table(head, (evaluation_row(row) for row in draft.evaluation))
+
+
+def _section(table: CardTable) -> str:
+    parts = (f"## {table.title}", table.note, _table(table.head, table.rows))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _gates(draft: ManifestDraft) -> str:

@@ -62,6 +62,25 @@ def confusion(y_true: Array, y_pred: Array, classes: int) -> NDArray[np.int64]:
     return pairs.reshape(classes, classes).astype(np.int64)
 
 
+def multilabel_confusion(y_true: Array, y_pred: Array) -> NDArray[np.int64]:
+    """int64 [C, 2, 2] of bool [N, C]: for each class on its own [[neither, wrongly said], [missed, both]].
+
+    An item may have any number of classes; for one class each, hand in one-hot rows.
+    """
+    truth, given = y_true.astype(bool), y_pred.astype(bool)
+    cells = [(~truth & ~given), (~truth & given), (truth & ~given), (truth & given)]
+    counts = np.stack([cell.sum(axis=0) for cell in cells], axis=-1)
+    return counts.reshape(-1, 2, 2).astype(np.int64)
+
+
+def precision_recall_f1(tables: NDArray[np.int64]) -> Array:
+    """float [C, 3] of tables [C, 2, 2] as above; 0 where nothing was said, or nothing was there."""
+    wrongly, missed, both = tables[:, 0, 1], tables[:, 1, 0], tables[:, 1, 1]
+    divisors = (both + wrongly, both + missed, both + (wrongly + missed) / 2)
+    result: Array = np.stack([both / np.maximum(divisor, 0.5) for divisor in divisors], axis=1)
+    return result
+
+
 def macro_f1(y_true: Array, y_pred: Array, classes: int) -> float:
     """Mean F1 over the classes that were present or predicted; the others have no F1 to average."""
     table = confusion(y_true, y_pred, classes)

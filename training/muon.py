@@ -37,7 +37,10 @@ class MuonAdamW(torch.optim.Optimizer):
                 adjust_lr_fn="original",
             ),
             "adamw": torch.optim.AdamW(
-                others, lr=config.learning_rate, betas=(config.momentum, config.beta2), weight_decay=0.0
+                others,
+                lr=config.learning_rate,
+                betas=(config.momentum, config.beta2),
+                weight_decay=0.0,
             ),
         }
         super().__init__([*matrices, *others], {})

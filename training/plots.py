@@ -60,8 +60,17 @@ def loss_curve(path: Path, history: Mapping[str, Sequence[tuple[int, float]]]) -
     _save(figure, path)
 
 
-def reliability_diagram(path: Path, probabilities: Array, y_true: Array, bins: int = 15) -> None:
-    """How often the model is right when it claims p; `probabilities` [N, C]. On the diagonal: honest."""
+def reliability_diagram(
+    path: Path,
+    probabilities: Array,
+    y_true: Array,
+    bins: int = 15,
+    uncalibrated: Array | None = None,
+) -> None:
+    """How often the model is right when it claims p; `probabilities` [N, C]. On the diagonal: honest.
+
+    `uncalibrated`, also [N, C], is drawn beside it: what it claimed before its temperature was fitted.
+    """
     counts, confidence, share = calibration_bins(probabilities, y_true, bins)
     filled = counts > 0
     figure, axes = _figure(4.6, 4.6)
@@ -73,7 +82,12 @@ def reliability_diagram(path: Path, probabilities: Array, y_true: Array, bins: i
         alpha=0.25,
         label="share of items",
     )
-    axes.plot(confidence[filled], share[filled], marker="o", label="model")
+    if uncalibrated is not None:
+        before, claimed, right = calibration_bins(uncalibrated, y_true, bins)
+        known = before > 0
+        (line,) = axes.plot(claimed[known], right[known], "o:", label="before calibration")
+        line.set(color="tab:orange", markersize=3)
+    axes.plot(confidence[filled], share[filled], color="tab:blue", marker="o", label="model")
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="upper left")
     _save(figure, path)

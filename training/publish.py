@@ -60,7 +60,8 @@ def publish(
     write_golden(work, draft, ask, staged / GOLDEN_FILE)
     work.write_assets(staged)
     pictures = _draw(work, trained, ask, staged)
-    (staged / "card.md").write_text(render(draft, work.data_summary(), pictures))
+    card = render(draft, work.data_summary(), pictures, work.tables(ask))
+    (staged / "card.md").write_text(card, encoding="utf-8")
     bundle = publish_bundle(repository, draft, staged)
     tell(bundle, repository, report)
     return bundle

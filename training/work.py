@@ -45,6 +45,16 @@ class ExportPlan:
     finish: Callable[[Path], None] | None = None  # last changes to the written graph, in place
 
 
+@dataclass(frozen=True)
+class CardTable:
+    """A section of the model card: a table of texts with what it is under, and a sentence on it."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
 class Work(ABC, Generic[ConfigT]):
     """One run's kind of work. Methods are called in the order in which they stand here."""
 
@@ -129,6 +139,10 @@ class Work(ABC, Generic[ConfigT]):
     def plots(self, folder: Path, predict: Predict) -> None:  # noqa: ARG002
         """PNG files of this kind of work; the loss curve is drawn for all by the pipeline."""
         return
+
+    def tables(self, predict: Predict) -> tuple[CardTable, ...]:  # noqa: ARG002
+        """More of the model card than its figures, e.g. what it takes for what; on the held-out split."""
+        return ()
 
     def quantization_candidates(self) -> tuple[str, ...]:
         """Variants worth trying (`training.quantize`); () where they would do harm."""

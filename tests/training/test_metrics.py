@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    multilabel_confusion_matrix,
+    precision_recall_fscore_support,
+)
 
 from models.transforms.scores import softmax
 from training import metrics
@@ -34,6 +39,23 @@ def test_macro_f1_and_confusion_equal_scikit_learns() -> None:
 def test_macro_f1_leaves_out_classes_nobody_saw() -> None:
     truth, answer = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0])
     assert metrics.macro_f1(truth, answer, 9) == metrics.macro_f1(truth, answer, 2)
+
+
+def test_the_confusion_of_several_labels_an_item_equals_scikit_learns() -> None:
+    generator = np.random.default_rng(0)
+    truth, given = (generator.random((60, 4)) < 0.3 for _ in range(2))
+    tables = metrics.multilabel_confusion(truth, given)
+    np.testing.assert_array_equal(tables, multilabel_confusion_matrix(truth, given))
+    precision, recall, f1, _ = precision_recall_fscore_support(truth, given, zero_division=0)
+    expected = np.stack([precision, recall, f1], axis=1)
+    np.testing.assert_allclose(metrics.precision_recall_f1(tables), expected)
+
+
+def test_a_class_that_nobody_has_and_nothing_says_has_figures_of_zero() -> None:
+    nothing = np.zeros((5, 1), dtype=bool)
+    tables = metrics.multilabel_confusion(nothing, nothing)
+    assert tables.tolist() == [[[5, 0], [0, 0]]]
+    assert metrics.precision_recall_f1(tables).tolist() == [[0, 0, 0]]
 
 
 def test_majority_baseline_learns_from_training_labels_only() -> None:

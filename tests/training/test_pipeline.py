@@ -61,6 +61,9 @@ def test_the_card_holds_the_manifests_figures(published: tuple[Bundle, Request, 
     assert f"{bundle.manifest.evaluation[0].value:.4f}" in card
     assert "plots/loss.png" in card
     assert "residual.width = 8" in card
+    for section in ("Classes", "Confusions", "Calibration"):
+        assert f"## {section}" in card
+    assert "after, as served" in card
 
 
 def test_every_stage_is_announced_in_order_and_the_end_says_what_to_do_next(

@@ -51,6 +51,14 @@ def test_reliability_diagram_and_sheet_are_drawn(tmp_path: Path) -> None:
     assert _size(tmp_path / "s.png")
 
 
+def test_a_reliability_diagram_shows_what_calibration_changed(tmp_path: Path) -> None:
+    honest = np.array([[0.6, 0.4], [0.3, 0.7], [0.5, 0.5]])
+    raw, truth = np.array([[0.99, 0.01], [0.02, 0.98], [0.9, 0.1]]), np.array([0, 1, 1])
+    plots.reliability_diagram(tmp_path / "one.png", honest, truth)
+    plots.reliability_diagram(tmp_path / "both.png", honest, truth, uncalibrated=raw)
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "both.png").read_bytes()
+
+
 def test_the_same_picture_is_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         plots.confusion_matrix(tmp_path / name, np.eye(3, dtype=np.int64), ["x", "y", "z"])

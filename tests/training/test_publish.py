@@ -12,7 +12,7 @@ from tests.training.fake_work import prepared
 from training.card import render
 from training.provenance import provenance, versions
 from training.publish import write_golden
-from training.work import Arrays
+from training.work import Arrays, CardTable
 
 
 def test_an_exam_that_its_own_model_fails_is_refused(tmp_path: Path) -> None:
@@ -43,3 +43,19 @@ def test_a_card_says_every_part_also_where_there_is_nothing_to_say() -> None:
         assert f"## {heading}" in card
     assert "1 ∣ 2" in card  # a bar in a value must not end the table's cell
     assert "None beside fp32." in card
+
+
+def test_a_cards_own_tables_follow_its_figures() -> None:
+    work = prepared()
+    tables = (CardTable("Confusions", ("class", "items"), (("a", "3"),), "What for what."),)
+    card = render(work.draft(work.lightning_module()), {}, [], tables)
+    section = card[card.index("## Confusions") : card.index("## Gates")]
+    lines = [line for line in section.splitlines() if line]
+    assert lines == [
+        "## Confusions",
+        "What for what.",
+        "| class | items |",
+        "|---|---|",
+        "| a | 3 |",
+    ]
+    assert card.index("## Figures") < card.index("## Confusions")

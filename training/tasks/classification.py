@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 from models.manifest import ConfidenceInterval, Evaluation
 from models.transforms.scores import softmax
 from training import metrics, plots
+from training.work import CardTable
 
 Array = NDArray[Any]
+
+_MOST_CLASSES = 60  # in the card's table
+_MOST_CONFUSIONS = 15
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,82 @@ def draw(folder: Path, logits: Array, held_out: HeldOut, temperature: float) -> 
     table = metrics.confusion(held_out.labels, logits.argmax(axis=1), len(held_out.class_names))
     plots.confusion_matrix(folder / "confusion.png", table, held_out.class_names)
     probabilities = np.asarray(softmax(logits, temperature))
-    plots.reliability_diagram(folder / "reliability.png", probabilities, held_out.labels)
+    raw = np.asarray(softmax(logits))
+    plots.reliability_diagram(
+        folder / "reliability.png", probabilities, held_out.labels, uncalibrated=raw
+    )
+
+
+def tables(logits: Array, held_out: HeldOut, temperature: float) -> tuple[CardTable, ...]:
+    """For the card: every class on its own, the commonest confusions, calibration before and after."""
+    return (
+        _classes(logits, held_out),
+        _confusions(logits, held_out),
+        _calibration(logits, held_out, temperature),
+    )
+
+
+def _classes(logits: Array, held_out: HeldOut) -> CardTable:
+    """Each class against all others; of many classes the worst, for those are looked for."""
+    identity = np.eye(len(held_out.class_names), dtype=bool)
+    counts = metrics.multilabel_confusion(
+        identity[held_out.labels], identity[logits.argmax(axis=1)]
+    )
+    shares = metrics.precision_recall_f1(counts)
+    shown, note = np.arange(len(counts)), "Each class against all others."
+    if len(counts) > _MOST_CLASSES:
+        shown = np.argsort(shares[:, 2], kind="stable")[:_MOST_CLASSES]
+        note = f"Each class against all others; the {_MOST_CLASSES} of {len(counts)} with the least F1."
+    head = ("class", "items", "right", "missed", "wrongly said", "precision", "recall", "F1")
+    rows = []
+    for row in shown:
+        (_, wrongly), (missed, both) = counts[row].tolist()
+        numbers = (f"{number:,}" for number in (both + missed, both, missed, wrongly))
+        shared = (f"{share:.4f}" for share in shares[row])
+        rows.append((held_out.class_names[row], *numbers, *shared))
+    return CardTable("Classes", head, tuple(rows), note)
+
+
+def _confusions(logits: Array, held_out: HeldOut) -> CardTable:
+    names = held_out.class_names
+    counts = metrics.confusion(held_out.labels, logits.argmax(axis=1), len(names))
+    items = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    commonest = np.argsort(-counts.ravel(), kind="stable")[:_MOST_CONFUSIONS]
+    pairs = [divmod(int(place), len(names)) for place in commonest if counts.flat[place]]
+    rows = tuple(
+        (
+            names[true],
+            names[said],
+            f"{counts[true, said]:,}",
+            f"{counts[true, said] / items[true]:.1%}",
+        )
+        for true, said in pairs
+    )
+    note = "What is taken for what, the commonest first." if rows else "Nothing was confused."
+    return CardTable("Confusions", ("class", "taken for", "items", "of the class"), rows, note)
+
+
+def _calibration(logits: Array, held_out: HeldOut, temperature: float) -> CardTable:
+    """What the scores claim against what is right, before the temperature and after."""
+    truth, rows = held_out.labels, []
+    share = metrics.accuracy(truth, logits.argmax(axis=1))
+    for name, divisor in (("before", 1.0), ("after, as served", temperature)):
+        probabilities = np.asarray(softmax(logits, divisor))
+        figures = (
+            divisor,
+            float(probabilities.max(axis=1).mean()),
+            share,
+            metrics.expected_calibration_error(probabilities, truth),
+            metrics.negative_log_likelihood(logits, truth, divisor),
+        )
+        rows.append((name, *(f"{figure:.4f}" for figure in figures)))
+    head = ("calibration", "temperature", "mean claim", "accuracy", "calibration error", "NLL")
+    note = (
+        "The temperature was fitted on validation items (C. Guo et al. 2017) and is applied when served; "
+        "these are the held-out ones."
+    )
+    return CardTable("Calibration", head, tuple(rows), note)
 
 
 def sample_rows(logits: Array, held_out: HeldOut, count: int) -> list[tuple[int, str]]:

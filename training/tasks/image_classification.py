@@ -28,7 +28,7 @@ from training.tasks import classification
 from training.tasks.image_module import ImageClassifierModule
 from training.tasks.image_settings import ImageClassificationConfig
 from training.tasks.image_work import ImageWork
-from training.work import Array, Arrays, ExportPlan, Predict
+from training.work import Array, Arrays, CardTable, ExportPlan, Predict
 
 _EVALUATION_BATCH = 256
 _SAMPLES = 24  # on the sample sheet
@@ -188,6 +188,10 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         samples = classification.sample_rows(logits, held_out, _SAMPLES)
         pictures = [pixels[row] / np.float32(255) for row, _ in samples]
         plots.image_sheet(folder / "samples.png", pictures, [caption for _, caption in samples])
+
+    def tables(self, predict: Predict) -> tuple[CardTable, ...]:
+        logits = self._logits(self.images.test.pixels, predict)
+        return classification.tables(logits, self._held_out(), self.temperature)
 
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-static",)

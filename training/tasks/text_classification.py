@@ -32,7 +32,7 @@ from training.pretrained import TextCheckpoint
 from training.tasks import classification
 from training.tasks.text_checkpoint import CheckpointSource
 from training.tasks.text_settings import TextClassificationConfig
-from training.work import Array, Arrays, ExportPlan, Predict, Work
+from training.work import Array, Arrays, CardTable, ExportPlan, Predict, Work
 
 _EVALUATION_BATCH = 256
 _SAMPLES = 12  # on the sample sheet
@@ -241,6 +241,10 @@ class TextClassificationWork(Work[TextClassificationConfig]):
         samples = classification.sample_rows(logits, held_out, _SAMPLES)
         texts = [f"{self.texts.test.texts[row]}\n→ {caption}" for row, caption in samples]
         plots.text_sheet(folder / "samples.png", texts)
+
+    def tables(self, predict: Predict) -> tuple[CardTable, ...]:
+        logits = self._logits("test", predict)
+        return classification.tables(logits, self._held_out(), self.temperature)
 
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-dynamic",)

@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader
 from models.blocks import TextPreprocessing, TokenClassificationPostprocessing
 from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
+from models.transforms.scores import softmax
 from models.transforms.tags import TagDecoder, strict_entities
 from models.transforms.words import WordEncoder
-from training import losses, metrics, optimizer
+from training import losses, metrics, optimizer, plots
 from training.data.conll import ConllChoice, load_conll
 from training.data.entity_sentences import load_entity_sentences
 from training.data.padded_loader import IGNORED, PaddedBatch, pad_token_rows, padded_loader
@@ -29,10 +30,11 @@ from training.data.text_tokenizer import fit_tokenizer
 from training.networks.text_encoder import TokenClassifier
 from training.networks.text_registry import build_encoder, is_limited
 from training.pretrained import TextCheckpoint
+from training.tasks import classification
 from training.tasks.entity_judge import EntityJudge
 from training.tasks.text_checkpoint import CheckpointSource
 from training.tasks.token_settings import TokenClassificationConfig
-from training.work import Array, Arrays, ExportPlan, Predict, Work
+from training.work import Array, Arrays, CardTable, ExportPlan, Predict, Work
 
 _EVALUATION_BATCH = 128
 _IDS, _MASK, _LOGITS = "input_ids", "attention_mask", "logits"
@@ -238,6 +240,22 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
 
     def plots(self, folder: Path, predict: Predict) -> None:
         self._judge.draw(folder, self._tags("test", predict))
+        logits, targets = self._words("test", predict)
+        raw, honest = (np.asarray(softmax(logits, divisor)) for divisor in (1.0, self.temperature))
+        plots.reliability_diagram(folder / "reliability.png", honest, targets, uncalibrated=raw)
+
+    def tables(self, predict: Predict) -> tuple[CardTable, ...]:
+        """Of words, not of entities."""
+        logits, targets = self._words("test", predict)
+        learned = np.concatenate([row.row[TARGETS] for row in self._rows["train"]])
+        words = classification.HeldOut(
+            dataset=self.texts.name,
+            split="test",
+            labels=targets,
+            training_labels=learned[learned != IGNORED],
+            class_names=self.texts.labels,
+        )
+        return classification.tables(logits, words, self.temperature)
 
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-dynamic",)

@@ -45,6 +45,7 @@ class Fcos(nn.Module):
 
     def __init__(self, side: int, classes: int, width: int, features: int, levels: int) -> None:
         super().__init__()
+        self.side = float(side)
         self.backbone = Backbone(width, levels)
         self.pyramid = Pyramid(self.backbone.widths, features)
         self.head = Head(features, classes)
@@ -67,7 +68,11 @@ class Fcos(nn.Module):
         distances = torch.cat([_flat(level) for level in scaled], dim=1).float()
         return Cells(
             torch.cat([_flat(level) for level in logits], dim=1).float(),
-            torch.exp(distances.clamp(max=_MOST_LOG_SIDE)) * self.strides[:, None],
+            # No side of an object is farther away than the canvas is wide; without the bound, what cells
+            # without an object say grows beyond what torch and ONNX Runtime compute alike.
+            (torch.exp(distances.clamp(max=_MOST_LOG_SIDE)) * self.strides[:, None]).clamp(
+                max=self.side
+            ),
             torch.cat([_flat(level) for level in centredness], dim=1).squeeze(2).float(),
         )
 

@@ -18,7 +18,7 @@ from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from models.transforms.detection import Limits, Objects, find_objects
 from models.transforms.geometry import untouched
-from training import metrics, overlays, plots
+from training import overlays, plots
 from training.data import scenes
 from training.data.box_source import read_boxed_pictures, split_of_scenes
 from training.data.boxed_pictures import (
@@ -40,12 +40,13 @@ from training.detection_metrics import (
     average_precision,
     match,
     mean_average_precision,
+    picture_interval,
 )
 from training.networks.fcos import Fcos
 from training.tasks.dense_module import DenseModule
 from training.tasks.dense_settings import DetectionConfig
 from training.tasks.dense_work import EVALUATION_BATCH, DenseWork
-from training.work import Array, Arrays, ExportPlan, Predict
+from training.work import Arrays, ExportPlan, Predict
 
 _JUDGED = Limits(score_threshold=0.02, iou_threshold=0.5, most=100)  # as COCO judges: 100 a picture
 _SAMPLES = 20
@@ -126,19 +127,12 @@ class ObjectDetectionWork(DenseWork[DetectionConfig, BoxedPicture, BoxSplit]):
         truth = self._truth()
         matches = match(self._found(predict), truth, len(self.prepared.class_names))
         plain = match(self._median_boxes(len(truth)), truth, len(self.prepared.class_names))
-        pictures = np.arange(len(truth))
-
-        def resampled(rows: Array) -> float:
-            return mean_average_precision(matches, [0], np.bincount(rows, minlength=len(truth)))
-
         every = range(len(THRESHOLDS))
         return (
             self._figure(
                 "mAP@50",
                 mean_average_precision(matches, [0]),
-                interval=metrics.bootstrap_interval(
-                    pictures, resampled, self.config.seed, _RESAMPLES
-                ),
+                interval=picture_interval(matches, 0, self.config.seed, _RESAMPLES),
                 baselines={"median-box": mean_average_precision(plain, [0])},
             ),
             self._figure(

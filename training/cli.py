@@ -4,10 +4,14 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.catalog import default_repository
 from models.errors import UsageError
 from training import recipes
+
+if TYPE_CHECKING:
+    from training.pipeline import Request
 
 _TRAIN_EPILOG = """\
 examples:
@@ -84,11 +88,20 @@ def _train(arguments: argparse.Namespace) -> int:
     # Read by OpenMP when torch is loaded. Its threads else spin for their turn so long that one busy
     # neighbour on two cores makes a step 3.4 times as slow instead of 2.4; alone it costs nothing.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    from training.pipeline import Request, run
+    from training.pipeline import run
     from training.report import Reporter
 
+    run(request_of(arguments), Reporter())
+    return 0
+
+
+def request_of(arguments: argparse.Namespace) -> "Request":
+    """The flags as one request. Raises UsageError for what the recipe does not take."""
+    from training.pipeline import Request
+
+    recipe = recipes.get(arguments.recipe)
     given = _flags(arguments, recipe)
-    request = Request(
+    return Request(
         recipe=recipe.name,
         data=arguments.data,
         settings=(*given, *arguments.settings),
@@ -96,8 +109,6 @@ def _train(arguments: argparse.Namespace) -> int:
         runs=arguments.runs,
         resume=arguments.resume,
     )
-    run(request, Reporter())
-    return 0
 
 
 def _flags(arguments: argparse.Namespace, recipe: recipes.Recipe) -> list[str]:

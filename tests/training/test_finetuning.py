@@ -115,6 +115,20 @@ def test_a_run_resumed_within_an_epoch_freezes_and_thaws_as_planned(
     assert moved(last_frozen, end) == {"head", "body"}
 
 
+@pytest.mark.parametrize(("source", "drawn"), [(None, {"head", "body"}), ("here", {"head"})])
+def test_first_weights_are_drawn_for_the_head_alone_where_the_body_came_from_a_checkpoint(
+    tmp_path: Path, source: str | None, drawn: set[str]
+) -> None:
+    work = TunedWork(9, epochs=1, initialisation="xavier")
+    pretrained = PretrainedConfig(source=source, frozen_epochs=9)
+    work.config = work.config.model_copy(update={"pretrained": pretrained})
+    before = work.lightning_module().get_submodule("network").state_dict()
+    run(work, tmp_path)
+    weights = {name for name in before if "running" not in name and "num_batches" not in name}
+    first = {name: work.states[0][name] for name in weights}
+    assert moved({name: before[name] for name in weights}, first) == drawn
+
+
 def test_a_network_without_layers_cannot_be_frozen() -> None:
     with pytest.raises(UsageError, match="frozen_epochs at 0"):
         layer_groups(nn.Linear(2, 2))

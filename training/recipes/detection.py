@@ -10,7 +10,7 @@ def detection() -> DetectionConfig:
     return DetectionConfig(
         recipe="detection",
         task="object-detection",
-        name="scene-detector",
+        name="detection",
         epochs=12,
         batch_size=32,
         keep="last",

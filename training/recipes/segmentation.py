@@ -10,7 +10,7 @@ def segmentation() -> SegmentationConfig:
     return SegmentationConfig(
         recipe="segmentation",
         task="semantic-segmentation",
-        name="scene-segmenter",
+        name="segmentation",
         epochs=10,
         batch_size=16,
         keep="last",

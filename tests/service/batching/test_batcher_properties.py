@@ -188,6 +188,10 @@ class Play:
             assert arrival.timeout_ms or (has_queue_timeout and not self.limits.delays_late)
         elif isinstance(error, InputRefused):
             assert arrival.is_poisoned
+        elif isinstance(error, QueueFull):  # it gave its place to one that is more urgent
+            level = arrival.priority or self.limits.default_priority_level
+            assert level > 1
+            assert self.limits.priority_levels > 1
         else:
             assert isinstance(error, WorkerLost)
             assert self.worker.losses

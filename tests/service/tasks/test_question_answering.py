@@ -5,46 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
 
-from models.blocks import SpanPostprocessing, TextPreprocessing
-from models.bundle import Bundle
-from models.datatypes import DataType
 from models.errors import InputError, ManifestInvalid, TextTooLong
-from models.manifest import ManifestDraft, TensorSpec
-from models.publish import publish
 from service.errors import InferenceFailed
 from service.tasks.question_answering import QuestionAnswering
-from tests.service.bundles import byte_tokenizer
-from training.data.pair_tokenizer import with_pair_marks
+from tests.service.span_bundles import answer_bundle
 
 CONTEXT = "Zoe\u0308 \U0001f600 was born in Ko\u0308ln. She lives in Rome."
-
-
-def answer_bundle(folder: Path, *, is_pair: bool = True, may_have_no_answer: bool = True) -> Bundle:
-    axes = ("batch", "sequence")
-    staged = folder / "staged"
-    staged.mkdir(parents=True)
-    (staged / "model.onnx").write_bytes(b"never opened")
-    marked = with_pair_marks(Tokenizer.from_str(byte_tokenizer()))
-    (staged / "tokenizer.json").write_text(marked.to_str(), encoding="utf-8")
-    draft = ManifestDraft(
-        name="answers",
-        task="question-answering",
-        inputs=tuple(
-            TensorSpec(name=name, dtype=DataType.INT64, shape=axes, pad_axes=("sequence",))
-            for name in ("input_ids", "attention_mask", "token_type_ids")
-        ),
-        outputs=tuple(
-            TensorSpec(name=name, dtype=DataType.FLOAT, shape=axes)
-            for name in ("start_logits", "end_logits")
-        ),
-        preprocessing=TextPreprocessing(
-            max_tokens=64, stride_tokens=16, is_pair=is_pair, type_ids_input="token_type_ids"
-        ),
-        postprocessing=SpanPostprocessing(may_have_no_answer=may_have_no_answer),
-    )
-    return publish(folder / "repository", draft, staged)
 
 
 @pytest.fixture

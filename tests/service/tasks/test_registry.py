@@ -9,14 +9,17 @@ from models.errors import ManifestInvalid
 from service.tasks import TaskEntry, known, open_task, plugin, register
 from tests.service.bundles import BUNDLES
 from tests.service.scene_bundles import detection_bundle, segmentation_bundle
+from tests.service.span_bundles import answer_bundle, entity_bundle
 from tests.service.text_bundles import embedding_bundle, similarity_bundle
 
 MAKERS: dict[str, Any] = {
     **BUNDLES,
     "object-detection": detection_bundle,
+    "question-answering": lambda repository: answer_bundle(repository.parent),
     "semantic-segmentation": segmentation_bundle,
     "sentence-embedding": embedding_bundle,
     "text-similarity": similarity_bundle,
+    "token-classification": lambda repository: entity_bundle(repository.parent),
 }
 
 NAMES = [entry.name for entry in known()]

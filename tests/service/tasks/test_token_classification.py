@@ -6,50 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
 
-from models.blocks import TextPreprocessing, TokenClassificationPostprocessing
-from models.bundle import Bundle
-from models.datatypes import DataType
 from models.errors import InputError, ManifestInvalid, TextEmpty, TextTooLong
-from models.golden import Golden
-from models.manifest import ManifestDraft, TensorSpec
-from models.publish import publish
 from service.errors import InferenceFailed
 from service.tasks.token_classification import TokenClassification
-from tests.service.bundles import byte_tokenizer
-
-TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
-
-
-def entity_bundle(
-    folder: Path, tags: int = len(TAGS), example: str | None = None, **after: Any
-) -> Bundle:
-    axes = ("batch", "sequence")
-    staged = folder / "staged"
-    staged.mkdir(parents=True)
-    (staged / "model.onnx").write_bytes(b"never opened")
-    (staged / "tokenizer.json").write_text(byte_tokenizer(), encoding="utf-8")
-    (staged / "labels.txt").write_text("\n".join(TAGS) + "\n", encoding="utf-8")
-    if example is not None:
-        ids = np.array(
-            [list(Tokenizer.from_str(byte_tokenizer()).encode(example).ids)] * 3, np.int64
-        )
-        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        logits = np.zeros((*ids.shape, tags), np.float32)
-        Golden(inputs, {"logits": logits}).save(staged / "golden.npz")
-    draft = ManifestDraft(
-        name="entities",
-        task="token-classification",
-        inputs=tuple(
-            TensorSpec(name=name, dtype=DataType.INT64, shape=axes, pad_axes=("sequence",))
-            for name in ("input_ids", "attention_mask")
-        ),
-        outputs=(TensorSpec(name="logits", dtype=DataType.FLOAT, shape=(*axes, tags)),),
-        preprocessing=TextPreprocessing(max_tokens=200),
-        postprocessing=TokenClassificationPostprocessing(**after),
-    )
-    return publish(folder / "repository", draft, staged)
+from tests.service.span_bundles import TAGS, entity_bundle
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ def detection() -> DetectionConfig:
         recipe="detection",
         task="object-detection",
         name="detection",
-        epochs=12,
+        epochs=10,
         batch_size=32,
         keep="last",
         optim=OptimConfig(learning_rate=2e-3, weight_decay=0.02),

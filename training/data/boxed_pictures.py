@@ -69,6 +69,17 @@ class BoxSplit:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def take(self, rows: NDArray[np.int64]) -> "BoxSplit":
+        return BoxSplit(self.pixels[rows], self.boxes[rows], self.labels[rows], self.crowds[rows])
+
+    def joined(self, other: "BoxSplit") -> "BoxSplit":
+        parts = (self, other)
+        pixels = [row for part in parts for row in part.pixels]
+        objects = [
+            row for part in parts for row in zip(part.boxes, part.labels, part.crowds, strict=True)
+        ]
+        return as_split(pixels, objects)
+
     @property
     def objects(self) -> int:
         return int(((self.labels != NO_OBJECT) & ~self.crowds).sum())

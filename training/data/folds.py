@@ -4,6 +4,7 @@ Used by the works that `training.cross_validate` asks for their folds.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,3 +52,19 @@ def fold_rows(
     others = np.setdiff1d(np.arange(len(labels)), test)
     kept, held_out = stratified_rows(labels[others], validation_fraction, seed)
     return FoldRows(others[kept], others[held_out], test)
+
+
+def grouped_fold_rows(
+    groups: NDArray[Any], number: int, count: int, *, validation_fraction: float, seed: int
+) -> FoldRows:
+    """As `fold_rows`, with all rows of a group [N] in one part: questions about one passage, say, of which
+    some would else be judged by what others taught of it. Folds are alike in groups, not in rows.
+    """
+    _, group_of_row = np.unique(groups, return_inverse=True)
+    alike = np.zeros(int(group_of_row.max(initial=-1)) + 1, dtype=np.int64)
+    chosen = fold_rows(alike, number, count, validation_fraction=validation_fraction, seed=seed)
+    train, validation, test = (
+        np.flatnonzero(np.isin(group_of_row, part)).astype(np.int64)
+        for part in (chosen.train, chosen.validation, chosen.test)
+    )
+    return FoldRows(train, validation, test)

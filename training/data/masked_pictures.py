@@ -60,6 +60,14 @@ class MaskSplit:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def take(self, rows: NDArray[np.int64]) -> "MaskSplit":
+        return MaskSplit(self.pixels[rows], self.masks[rows])
+
+    def joined(self, other: "MaskSplit") -> "MaskSplit":
+        return MaskSplit(
+            np.concatenate([self.pixels, other.pixels]), np.concatenate([self.masks, other.masks])
+        )
+
 
 @dataclass(frozen=True)
 class MaskedPictures:

@@ -1,7 +1,11 @@
 """Questions about passages, already split: what readers hand to question answering."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from training.data.folds import grouped_fold_rows
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,19 @@ class QuestionData:
             for one in split:
                 digest.update(f"{one.id}\0{one.question}\0{one.answers}\0{one.context}\n".encode())
         return digest.hexdigest()
+
+
+def fold_of(
+    data: QuestionData, number: int, count: int, *, validation_fraction: float, seed: int
+) -> QuestionData:
+    """`data` with fold `number` of `count` of what was not for testing in the place of the test; all
+    questions about a passage stay together."""
+    everything = data.train + data.validation
+    passages = {one.context: place for place, one in enumerate(everything)}
+    groups = np.array([passages[one.context] for one in everything], dtype=np.int64)
+    rows = grouped_fold_rows(
+        groups, number, count, validation_fraction=validation_fraction, seed=seed
+    )
+    parts = (rows.train, rows.validation, rows.test)
+    train, validation, test = (tuple(everything[row] for row in part) for part in parts)
+    return replace(data, train=train, validation=validation, test=test)

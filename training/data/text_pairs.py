@@ -5,11 +5,13 @@ Three kinds: `positive` pairs mean the same or answer each other, `scored` pairs
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.data.folds import grouped_fold_rows
 
 Kind = Literal["positive", "scored", "triplet"]
 
@@ -68,3 +70,28 @@ class PairData:
                 digest.update("\0".join(texts).encode() + b"\1")
             digest.update(split.scores.astype("<f4").tobytes())
         return digest.hexdigest()
+
+
+def fold_of(
+    data: PairData, number: int, count: int, *, validation_fraction: float, seed: int
+) -> PairData:
+    """`data` with fold `number` of `count` of what was not for testing in the place of the test; all
+    rows with the same first text stay together."""
+    parts = (data.train, data.validation)
+    everything = Pairs(
+        data.train.first + data.validation.first,
+        data.train.second + data.validation.second,
+        np.concatenate([part.scores for part in parts]),
+        data.train.negatives + data.validation.negatives,
+    )
+    places = {text: place for place, text in enumerate(everything.first)}
+    groups = np.array([places[text] for text in everything.first], dtype=np.int64)
+    rows = grouped_fold_rows(
+        groups, number, count, validation_fraction=validation_fraction, seed=seed
+    )
+    return replace(
+        data,
+        train=everything.take(rows.train),
+        validation=everything.take(rows.validation),
+        test=everything.take(rows.test),
+    )

@@ -7,13 +7,15 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from models.blocks import ImagePreprocessing
 from training.data import scenes
+from training.data.folds import fold_rows
 from training.data.held_out import three_splits
 from training.data.images import SplitName, channel_statistics, normalise
 from training.tasks.dense_settings import DenseRunConfig
@@ -40,6 +42,10 @@ class DenseSplit(Protocol):
     def pixels(self) -> Array: ...
 
     def __len__(self) -> int: ...
+
+    def take(self, rows: NDArray[np.int64]) -> Self: ...
+
+    def joined(self, other: Self) -> Self: ...
 
 
 ConfigT = TypeVar("ConfigT", bound=DenseRunConfig)
@@ -102,6 +108,24 @@ class DenseWork(Work[ConfigT], Generic[ConfigT, PictureT, SplitT]):
 
     def prepare(self) -> None:
         self.prepared = self._own() if self.data is None else self._given(self.data)
+
+    def fold(self, number: int, count: int) -> Self:
+        """Folds are not stratified: a picture shows several classes."""
+        config, data = self.config, self.prepared
+        fold = type(self)(config, self.data)
+        everything = data.train.joined(data.validation)
+        rows = fold_rows(
+            np.zeros(len(everything), dtype=np.int64),
+            number,
+            count,
+            validation_fraction=config.validation_fraction,
+            seed=config.seed,
+        )
+        parts = [everything.take(part) for part in (rows.train, rows.validation, rows.test)]
+        fold.prepared = self._data(
+            data.name, data.class_names, data.block, parts, data.sha256, data.note
+        )
+        return fold
 
     def data_summary(self) -> dict[str, str]:
         data, block = self.prepared, self.prepared.block

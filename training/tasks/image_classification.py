@@ -112,8 +112,7 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
             validation_fraction=config.validation_fraction,
             seed=config.seed,
         )
-        if config.pretrained.source is not None:  # anew: this work's was trained already
-            fold._checkpoint = load_image_backbone(config.pretrained.source)
+        fold._checkpoint = fold._find_checkpoint()  # anew: this work's was trained already
         fold._take_the_checkpoints_colours()
         return fold
 

@@ -5,7 +5,7 @@ Sentence embedding reads each text by itself, text similarity both together. Let
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from tokenizers import Tokenizer, processors
@@ -17,7 +17,7 @@ from models.manifest import TensorSpec
 from models.transforms.text import TextEncoder
 from training.data.pair_table import PairChoice, load_pair_table
 from training.data.paraphrases import load_paraphrases
-from training.data.text_pairs import PairData, Pairs
+from training.data.text_pairs import PairData, Pairs, fold_of
 from training.data.text_tokenizer import fit_tokenizer
 from training.errors import DataError
 from training.networks.text_registry import is_limited
@@ -43,14 +43,31 @@ class PairWork(Work[PairConfigT]):
     _source: CheckpointSource | None = None
 
     def prepare(self) -> None:
-        config = self.config
         self.texts = self._read()
+        self.settle()
+
+    def settle(self) -> None:
+        """What follows from `texts`: tokenizer, baselines."""
+        config = self.config
         if config.network == "pretrained":
             own = self.texts.train.texts if self.data is None else None
             self._source = CheckpointSource(config, own)
             self.checkpoint = self._source.load()
         self.encoder = self._tokenizer()
         self._require_readable()
+
+    def fold(self, number: int, count: int) -> Self:
+        config = self.config
+        fold = type(self)(config, self.data)
+        fold.texts = fold_of(
+            self.texts,
+            number,
+            count,
+            validation_fraction=config.validation_fraction,
+            seed=config.seed,
+        )
+        fold.settle()
+        return fold
 
     def data_summary(self) -> dict[str, str]:
         texts = self.texts

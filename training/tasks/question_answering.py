@@ -30,7 +30,7 @@ from training.data.question_windows import (
     found_answers,
     question_windows,
 )
-from training.data.questions import QuestionData, Questions
+from training.data.questions import QuestionData, Questions, fold_of
 from training.data.squad import SquadChoice, load_squad
 from training.data.text_tokenizer import fit_tokenizer
 from training.errors import DataError
@@ -91,6 +91,9 @@ class QuestionAnsweringWork(Work[QuestionAnsweringConfig]):
 
     def prepare(self) -> None:
         self.texts = self._read()
+        self._encode_splits()
+
+    def _encode_splits(self) -> None:
         self.encoder = self._tokenizer()
         splits: dict[str, Questions] = {
             "train": self.texts.train,
@@ -153,6 +156,19 @@ class QuestionAnsweringWork(Work[QuestionAnsweringConfig]):
 
     def val_loader(self) -> DataLoader[Any]:
         return self._loader("validation", shuffle=False)
+
+    def fold(self, number: int, count: int) -> "QuestionAnsweringWork":
+        config = self.config
+        fold = type(self)(config, self.data)
+        fold.texts = fold_of(
+            self.texts,
+            number,
+            count,
+            validation_fraction=config.validation_fraction,
+            seed=config.seed,
+        )
+        fold._encode_splits()
+        return fold
 
     def export_plan(self, module: lightning.LightningModule) -> ExportPlan:
         assert isinstance(module, QuestionAnsweringModule)

@@ -104,8 +104,8 @@ class SentenceEmbeddingWork(PairWork[SentenceEmbeddingConfig]):
 
     is_pair = False
 
-    def prepare(self) -> None:
-        super().prepare()
+    def settle(self) -> None:
+        super().settle()
         texts = self.texts
         self._ranking = pair_judge.ranking_of(texts.test, self.config.seed)
         self._tfidf = pair_judge.TfIdf(texts.train.texts)

@@ -76,8 +76,8 @@ class TextSimilarityWork(PairWork[TextSimilarityConfig]):
 
     is_pair = True
 
-    def prepare(self) -> None:
-        super().prepare()
+    def settle(self) -> None:
+        super().settle()
         texts, config = self.texts, self.config
         self._ranking = pair_judge.ranking_of(texts.test, config.seed, config.candidates)
         self._tfidf = pair_judge.TfIdf(texts.train.texts)

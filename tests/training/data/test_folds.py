@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.data.folds import fold_rows, stratified_folds
+from training.data.folds import fold_rows, grouped_fold_rows, stratified_folds
 from training.errors import DataError
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [50, 31, 17, 2]))
@@ -32,6 +32,20 @@ def test_a_fold_is_judged_on_what_it_neither_learns_from_nor_chooses_by() -> Non
         assert abs(len(rows.validation) - 16) <= 2
         tests.append(rows.test)
     assert sorted(np.concatenate(tests)) == list(range(len(LABELS)))
+
+
+def test_a_group_lies_in_one_part_and_every_group_is_judged_once() -> None:
+    groups = np.random.default_rng(0).integers(0, 12, size=60)
+    judged: list[int] = []
+    for number in range(3):
+        rows = grouped_fold_rows(groups, number, 3, validation_fraction=0.2, seed=0)
+        parts = (rows.train, rows.validation, rows.test)
+        assert sorted(np.concatenate(parts)) == list(range(60))
+        members = [set(groups[part]) for part in parts]
+        assert sum(map(len, members)) == len(set(groups))
+        assert all(members)
+        judged += members[2]
+    assert sorted(judged) == sorted(set(groups))
 
 
 def test_folds_follow_the_seed() -> None:

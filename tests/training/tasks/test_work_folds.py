@@ -10,9 +10,16 @@ from models.errors import UsageError
 from training import recipes
 from training.data.image_source import fold_of as fold_of_images
 from training.tasks.image_classification import ImageClassificationWork
+from training.tasks.object_detection import ObjectDetectionWork
+from training.tasks.pair_work import PairWork
+from training.tasks.question_answering import QuestionAnsweringWork
+from training.tasks.semantic_segmentation import SemanticSegmentationWork
 from training.tasks.text_classification import TextClassificationWork
 from training.tasks.token_classification import TokenClassificationWork
 from training.work import Work
+
+SMALL_SCENES = ("scenes.train=12", "scenes.validation=6", "scenes.test=4")
+SMALL_PAIRS = ("paraphrases.train=40", "paraphrases.validation=20", "paraphrases.test=20")
 
 
 def work_of(recipe: str, *settings: str) -> Work[Any]:
@@ -37,7 +44,20 @@ def items(work: Work[Any], split: str) -> list[bytes]:
         return [
             f"{text}{label}".encode() for text, label in zip(texts.texts, texts.labels, strict=True)
         ]
-    assert isinstance(work, TokenClassificationWork)
+    if isinstance(work, PairWork):
+        pairs = getattr(work.texts, split)
+        columns = (pairs.first, pairs.second, pairs.negatives or pairs.first)
+        return [repr(row).encode() for row in zip(*columns, strict=True)]
+    if isinstance(work, SemanticSegmentationWork):
+        part = getattr(work.prepared, split)
+        return [p.tobytes() + m.tobytes() for p, m in zip(part.pixels, part.masks, strict=True)]
+    if isinstance(work, ObjectDetectionWork):
+        part = getattr(work.prepared, split)
+        return [
+            pixels.tobytes() + boxes[labels >= 0].tobytes() + labels[labels >= 0].tobytes()
+            for pixels, boxes, labels in zip(part.pixels, part.boxes, part.labels, strict=True)
+        ]
+    assert isinstance(work, TokenClassificationWork | QuestionAnsweringWork)
     return [repr(sentence).encode() for sentence in getattr(work.texts, split)]
 
 
@@ -47,6 +67,11 @@ def items(work: Work[Any], split: str) -> list[bytes]:
         ("digits", ()),
         ("text-bag", ("sentences=opinions", "opinions.train=40", "opinions.validation=10")),
         ("entities", ("sentences.train=40", "sentences.validation=10", "sentences.test=8")),
+        ("answers", ("facts.train=40", "facts.validation=10", "facts.test=8")),
+        ("sentences", SMALL_PAIRS),
+        ("reranker", SMALL_PAIRS),
+        ("detection", SMALL_SCENES),
+        ("segmentation", SMALL_SCENES),
     ],
 )
 def test_folds_hold_all_that_is_not_for_testing_each_once(
@@ -68,8 +93,19 @@ def test_a_folds_network_is_new_and_ready_to_train() -> None:
     whole = work_of("text-bag", "sentences=opinions", "opinions.train=40", "opinions.validation=10")
     fold = whole.fold(0, 2)
     module = fold.lightning_module()
+    assert whole.lightning_module().network is not module.network
     batch = next(iter(fold.train_loader()))
     assert module(*batch[:2]).shape[1] == 2
+
+
+def test_a_fold_of_pictures_reads_its_checkpoint_anew() -> None:
+    whole = work_of("image-pretrained", "shapes.train=60", "shapes.test=20")
+    first, again = (whole.fold(0, 2).lightning_module() for _ in range(2))
+    assert not {id(weight) for weight in first.parameters()} & {
+        id(weight) for weight in again.parameters()
+    }
+    bodies = [module.get_submodule("network.backbone").state_dict() for module in (first, again)]
+    assert all(value.equal(bodies[1][name]) for name, value in bodies[0].items())
 
 
 def test_a_fold_is_normalised_by_its_own_training_pictures() -> None:

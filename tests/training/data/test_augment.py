@@ -172,3 +172,43 @@ def test_every_change_keeps_the_shape_the_range_and_the_seed(
     assert draws[0].shape == one.shape
     assert float(draws[0].min()) >= 0
     assert float(draws[0].max()) <= 1
+
+
+def centre_of(pixels: torch.Tensor) -> torch.Tensor:
+    """Where the light is, [N, 2]: across and down, in parts of the side from the middle."""
+    side = pixels.shape[-1]
+    places = (torch.arange(side) + 0.5) / side - 0.5
+    light = pixels[:, 0] / pixels[:, 0].sum(dim=(1, 2), keepdim=True)
+    across, down = light.sum(dim=1) @ places, light.sum(dim=2) @ places
+    return torch.stack((across, down), dim=1)
+
+
+def test_a_shift_moves_the_content_both_ways_within_its_bound() -> None:
+    dot = torch.zeros(300, 1, 32, 32)
+    dot[:, :, 14:18, 14:18] = 1
+    torch.manual_seed(0)
+    moved = centre_of(augment(dot, NOTHING.model_copy(update={"shift": 0.2})))
+    assert float(moved.abs().max()) <= 0.2 + 1e-3
+    for axis in range(2):
+        assert float(moved[:, axis].max()) > 0.18
+        assert float(moved[:, axis].min()) < -0.18
+
+
+def test_a_rotation_turns_about_the_middle_within_its_bound() -> None:
+    dot = torch.zeros(300, 1, 32, 32)
+    dot[:, :, 14:18, 26:30] = 1  # to the right of the middle
+    torch.manual_seed(0)
+    turned = centre_of(augment(dot, NOTHING.model_copy(update={"rotate_degrees": 30.0})))
+    degrees = torch.rad2deg(torch.atan2(turned[:, 1], turned[:, 0]))
+    assert 28 < float(degrees.max()) <= 31
+    assert -31 <= float(degrees.min()) < -28
+    distance = turned.norm(dim=1)
+    assert float((distance - distance.mean()).abs().max()) < 0.01
+
+
+def test_contrast_is_lost_by_no_more_than_its_bound() -> None:
+    torch.manual_seed(0)
+    darker = augment(torch.ones(300, 1, 4, 4), NOTHING.model_copy(update={"contrast": 0.4}))
+    levels = darker[:, 0, 0, 0]
+    assert 0.6 <= float(levels.min()) < 0.62
+    assert 0.98 < float(levels.max()) <= 1

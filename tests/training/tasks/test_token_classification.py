@@ -169,4 +169,8 @@ def test_plots_show_mistakes_and_what_is_right(
     work: TokenClassificationWork, tmp_path: Path
 ) -> None:
     work.plots(tmp_path, oracle(work))
-    assert {path.name for path in tmp_path.iterdir()} == {"confusion.png", "samples.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "confusion.png",
+        "reliability.png",
+        "samples.png",
+    }

@@ -18,9 +18,9 @@ _LAYOUT = "expected train/<class>/<picture> and test/<class>/<picture>"
 class ImageFolder(LabelledPictures):
     """A folder or archive whose layout has been understood."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_open: bool = False) -> None:
         source = read_source(path)
-        super().__init__(path, _understand(path, source), source.sha256(), _LAYOUT)
+        super().__init__(path, _understand(path, source), source.sha256(), _LAYOUT, is_open=is_open)
 
 
 def _understand(path: Path, source: SourceFiles) -> list[Picture]:

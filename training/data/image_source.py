@@ -113,10 +113,10 @@ def fold_of(
     return PreparedImages(data, block, train, validation)
 
 
-def read_pictures(path: Path) -> LabelledPictures:
+def read_pictures(path: Path, *, is_open: bool = False) -> LabelledPictures:
     """What `--data` names: a table by its suffix, else an image folder or an archive of one."""
     is_table = path.is_file() and path.suffix.lower() in SUFFIXES
-    return ImageTable(path) if is_table else ImageFolder(path)
+    return ImageTable(path, is_open=is_open) if is_table else ImageFolder(path, is_open=is_open)
 
 
 def _block(config: ImageConfig, side: int, *, is_grey: bool) -> ImagePreprocessing:

@@ -24,7 +24,7 @@ _LAYOUT = "expected the columns path,label and, if you like, split"
 class ImageTable(LabelledPictures):
     """A table whose rows have been understood and whose files are there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_open: bool = False) -> None:
         table = read_table(path)
         columns = _columns(table)
         pictures: list[Picture] = []
@@ -40,7 +40,7 @@ class ImageTable(LabelledPictures):
             pictures.append(picture)
             content = hashlib.sha256(file.read_bytes()).digest()
             digest.update(f"{picture.name}\0{picture.label}\0{picture.split}\0".encode() + content)
-        super().__init__(path, pictures, digest.hexdigest(), _LAYOUT)
+        super().__init__(path, pictures, digest.hexdigest(), _LAYOUT, is_open=is_open)
 
 
 class _Columns(NamedTuple):

@@ -45,16 +45,31 @@ class Traits:
 
 
 class LabelledPictures:
-    """Pictures and their classes; decoded on demand. `hint` says what was expected."""
+    """Pictures and their classes; decoded on demand. `hint` says what was expected.
 
-    def __init__(self, path: Path, pictures: Sequence[Picture], sha256: str, hint: str) -> None:
+    `is_open`: the held-out parts may hold classes of their own, and a class a single picture; for works
+    that compare pictures instead of naming them.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        pictures: Sequence[Picture],
+        sha256: str,
+        hint: str,
+        *,
+        is_open: bool = False,
+    ) -> None:
         self.path = path
         self.sha256 = sha256
         self.pictures = _with_test(pictures)
         self.has_test = any(picture.split == "test" for picture in self.pictures)
-        self.class_names = _class_names({row.label for row in self._of("train")})
+        known = self.pictures if is_open else self._of("train")
+        self.class_names = _class_names({row.label for row in known})
         self._hint = hint
-        self._check_classes()
+        self._check_names()
+        if not is_open:
+            self._check_classes()
 
     def traits(self) -> Traits:
         """Median longer side, and whether all sampled pictures are without colour."""
@@ -89,12 +104,17 @@ class LabelledPictures:
     def _of(self, split: str) -> Iterable[Picture]:
         return (picture for picture in self.pictures if picture.split == split)
 
-    def _check_classes(self) -> None:
+    def _check_names(self) -> None:
         if len(self.class_names) < 2:
             raise DataError(
                 f"{self.path}: {len(self.class_names)} class found, at least 2 are needed; "
                 f"{self._hint}"
             )
+        for name in self.class_names:
+            if not name.isprintable():
+                raise DataError(f"{self.path}: class {name!r} needs a printable name")
+
+    def _check_classes(self) -> None:
         for picture in self.pictures:
             if picture.label not in self.class_names:
                 raise DataError(
@@ -104,8 +124,6 @@ class LabelledPictures:
         counts = Counter(picture.label for picture in self._of("train"))
         least = _LEAST_PICTURES - 1 if self.has_test else _LEAST_PICTURES
         for name in self.class_names:
-            if not name.isprintable():
-                raise DataError(f"{self.path}: class {name!r} needs a printable name")
             if counts[name] < least:
                 raise DataError(
                     f"{self.path}: class {name!r} has {counts[name]} pictures to learn from, "

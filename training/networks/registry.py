@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-    from training.tasks.image_settings import ImageClassificationConfig
+    from training.tasks.image_settings import ImageNetworkConfig
 
 TIMM_PREFIX = "timm:"
 PRETRAINED = "pretrained"
@@ -54,9 +54,7 @@ NETWORKS: dict[str, Entry] = {
 PATTERN = rf"^({'|'.join(NETWORKS)}|{PRETRAINED}|{TIMM_PREFIX}[A-Za-z0-9_.]+)$"
 
 
-def build(
-    config: "ImageClassificationConfig", *, channels: int, side: int, classes: int
-) -> "nn.Module":
+def build(config: "ImageNetworkConfig", *, channels: int, side: int, classes: int) -> "nn.Module":
     """The network that `config` asks for, with fresh weights. Raises UsageError."""
     if config.network.startswith(TIMM_PREFIX):
         from training.networks.image_backbone import timm_network

@@ -3,7 +3,6 @@
 A kind of work for `training.pipeline`. Letters: N items, C channels, S side in pixels, K classes.
 """
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +13,15 @@ from torch import nn
 
 from models.blocks import ClassificationPostprocessing
 from models.datatypes import DataType
-from models.errors import UsageError
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from training import losses, metrics, plots
 from training.data.image_source import fold_of
 from training.data.images import ImageData, Pixels, normalise
 from training.data.shapes import read_shapes
-from training.networks import registry
-from training.networks.image_backbone import BackboneClassifier
-from training.pretrained_image import ImageCheckpoint, load_image_backbone
-from training.sample_image_checkpoint import write_sample_backbone
+from training.pretrained_image import ImageCheckpoint
 from training.tasks import classification
 from training.tasks.image_module import ImageClassifierModule
+from training.tasks.image_network import build_network, find_checkpoint, network_summary
 from training.tasks.image_settings import ImageClassificationConfig
 from training.tasks.image_work import ImageWork
 from training.work import Array, Arrays, CardTable, ExportPlan, Predict
@@ -42,7 +38,7 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
 
     def prepare(self) -> None:
         """Also reads the checkpoint of `pretrained.source`, which knows its pictures' side and colours."""
-        self._checkpoint = self._find_checkpoint()
+        self._checkpoint = find_checkpoint(self.config, has_data=self.data is not None)
         if self._checkpoint is None:
             super().prepare()
             return
@@ -57,21 +53,6 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
             block = self.images.block.model_copy(update=stated)
             self.images = replace(self.images, block=block)
 
-    def _find_checkpoint(self) -> ImageCheckpoint | None:
-        source = self.config.pretrained.source
-        if source is not None:
-            return load_image_backbone(source)
-        if self.config.network != registry.PRETRAINED:
-            return None
-        if self.data is not None:  # random weights would only look like transfer learning
-            raise UsageError(
-                "network pretrained: name a checkpoint, --pretrained PATH_OR_ID (a folder with "
-                "config.json and model.safetensors)"
-            )
-        with tempfile.TemporaryDirectory(prefix="slipway-sample-checkpoint-") as folder:
-            write_sample_backbone(Path(folder), seed=self.config.seed)
-            return load_image_backbone(folder)
-
     def own_pictures(self) -> ImageData:
         shapes = self.config.shapes
         if self.config.own_data == "shapes":
@@ -79,12 +60,7 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         return super().own_pictures()
 
     def data_summary(self) -> dict[str, str]:
-        network = self.config.network
-        if self._checkpoint is not None:
-            source = self.config.pretrained.source
-            kind = self._checkpoint.kind
-            made = f"a small {kind} with random weights, made here; --pretrained names a real one"
-            network = f"{kind} from {source}" if source else made
+        network = network_summary(self.config, self._checkpoint)
         return {**super().data_summary(), "network": network}
 
     def lightning_module(self) -> ImageClassifierModule:
@@ -95,11 +71,12 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         )
 
     def _network(self) -> nn.Module:
-        classes = len(self.class_names)
-        if self._checkpoint is not None:
-            return BackboneClassifier(self._checkpoint, classes, self.config.dropout)
-        return registry.build(
-            self.config, channels=self.images.channels, side=self.images.side, classes=classes
+        return build_network(
+            self.config,
+            self._checkpoint,
+            channels=self.images.channels,
+            side=self.images.side,
+            outputs=len(self.class_names),
         )
 
     def fold(self, number: int, count: int) -> "ImageClassificationWork":
@@ -112,7 +89,8 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
             validation_fraction=config.validation_fraction,
             seed=config.seed,
         )
-        fold._checkpoint = fold._find_checkpoint()  # anew: this work's was trained already
+        # Anew: this work's was trained already.
+        fold._checkpoint = find_checkpoint(config, has_data=self.data is not None)
         fold._take_the_checkpoints_colours()
         return fold
 

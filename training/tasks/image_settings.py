@@ -97,13 +97,9 @@ class ShapesConfig(ConfigRecord):
     side: int = Field(default=32, ge=16, le=256, description="pixels")
 
 
-class ImageClassificationConfig(ImageRunConfig, LabelLossConfig):
-    """A network of any family on labelled pictures."""
+class ImageNetworkConfig(ImageRunConfig):
+    """A network of any family, its augmentation, and the checkpoint that may take its place."""
 
-    own_data: Literal["digits", "shapes"] = Field(
-        default="digits", description="what to learn without --data"
-    )
-    shapes: ShapesConfig = ShapesConfig()
     network: str = Field(
         default="residual",
         pattern=PATTERN,
@@ -129,7 +125,6 @@ class ImageClassificationConfig(ImageRunConfig, LabelLossConfig):
         lt=1,
         description="units left out while learning; where, the network says",
     )
-    top_k: int = Field(default=3, ge=1, le=1000, description="labels in an answer by default")
 
     @model_validator(mode="after")
     def _only_the_networks_own_settings(self) -> Self:
@@ -139,6 +134,16 @@ class ImageClassificationConfig(ImageRunConfig, LabelLossConfig):
             if name != self.network and group != type(group)():
                 raise ValueError(f"{name}.* is set, but network is {self.network}")
         return self
+
+
+class ImageClassificationConfig(ImageNetworkConfig, LabelLossConfig):
+    """A network of any family on labelled pictures."""
+
+    own_data: Literal["digits", "shapes"] = Field(
+        default="digits", description="what to learn without --data"
+    )
+    shapes: ShapesConfig = ShapesConfig()
+    top_k: int = Field(default=3, ge=1, le=1000, description="labels in an answer by default")
 
 
 class ImageGenerationConfig(ImageRunConfig):

@@ -106,6 +106,22 @@ def class_bars(path: Path, labels: Sequence[str], values: Array, title: str) -> 
     _save(figure, path)
 
 
+def histograms(
+    path: Path, parts: Mapping[str, Array], threshold: float | None, title: str, bins: int = 40
+) -> None:
+    """How the values of each part [N] are spread, as shares of the part, and where the line is drawn."""
+    figure, axes = _figure(6.4, 3.6)
+    edges = np.histogram_bin_edges(np.concatenate(list(parts.values())), bins)
+    for name, values in parts.items():
+        weights = np.full(len(values), 1 / max(len(values), 1))
+        axes.hist(values, list(edges), weights=weights, alpha=0.6, label=name)
+    if threshold is not None:
+        axes.axvline(threshold, color="black", linestyle="--", label="threshold")
+    axes.set(xlabel=title, ylabel="share")
+    axes.legend()
+    _save(figure, path)
+
+
 def image_sheet(path: Path, images: Sequence[Array], captions: Sequence[str]) -> None:
     """A sheet of pictures, each float [C, H, W] in 0–1 with C 1 or 3, under its caption."""
     columns = max(1, min(_SHEET_COLUMNS, len(images)))

@@ -26,6 +26,8 @@ _HOW_TO_ASK = {
     "image-classification": "some.png",
     "object-detection": "some.png",
     "semantic-segmentation": "some.png",
+    "image-embedding": "some.png",
+    "visual-anomaly-detection": "some.png",
     "text-classification": '"some text"',
     "token-classification": '"some text"',
     "sentence-embedding": '"some text"',

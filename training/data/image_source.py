@@ -75,13 +75,13 @@ def prepare_images(
     if path is None:
         drawn = own()
         channels, side = drawn.train.pixels.shape[1:3]
-        block = _block(config, config.side or side, is_grey=channels == 1)
+        block = block_of(config, config.side or side, is_grey=channels == 1)
         data = _resized(drawn, block)
     else:
         pictures = read_pictures(path)
         traits = pictures.traits()
-        side = config.side or int(np.clip(traits.side, _LEAST_SIDE, config.largest))
-        block = _block(config, side, is_grey=traits.is_grey)
+        side = settled_side(config, traits.side)
+        block = block_of(config, side, is_grey=traits.is_grey)
         data = pictures.read(block, seed)
     train, validation = data.train, data.validation
     if validation is None:
@@ -119,7 +119,13 @@ def read_pictures(path: Path, *, is_open: bool = False) -> LabelledPictures:
     return ImageTable(path, is_open=is_open) if is_table else ImageFolder(path, is_open=is_open)
 
 
-def _block(config: ImageConfig, side: int, *, is_grey: bool) -> ImagePreprocessing:
+def settled_side(config: ImageConfig, data_side: int) -> int:
+    """What is asked for, or the data's own within its limits; pixels."""
+    return config.side or int(np.clip(data_side, _LEAST_SIDE, config.largest))
+
+
+def block_of(config: ImageConfig, side: int, *, is_grey: bool) -> ImagePreprocessing:
+    """Without mean and deviation, which the training pictures settle."""
     wants_grey = is_grey if config.channels == "auto" else config.channels == "L"
     return ImagePreprocessing(
         input="image",
@@ -132,19 +138,22 @@ def _block(config: ImageConfig, side: int, *, is_grey: bool) -> ImagePreprocessi
 
 
 def _resized(data: ImageData, block: ImagePreprocessing) -> ImageData:
+    train, test = (resized_split(part, data.class_names, block) for part in (data.train, data.test))
+    return replace(data, train=train, test=test)
+
+
+def resized_split(
+    split: ImageSplit, class_names: tuple[str, ...], block: ImagePreprocessing
+) -> ImageSplit:
     """Drawn pictures at another size or in other channels, through the function the server uses."""
     channels = 1 if block.channel_order == "L" else 3
-    if data.train.pixels.shape[1:] == (channels, block.height, block.width):
-        return data
-
-    def again(split: ImageSplit) -> ImageSplit:
-        pictures = (
-            Picture("train", data.class_names[label], "", partial(_as_image, row))
-            for row, label in zip(split.pixels, split.labels, strict=True)
-        )
-        return collect(pictures, data.class_names, block)
-
-    return replace(data, train=again(data.train), test=again(data.test))
+    if split.pixels.shape[1:] == (channels, block.height, block.width):
+        return split
+    pictures = (
+        Picture("train", class_names[label], "", partial(_as_image, row))
+        for row, label in zip(split.pixels, split.labels, strict=True)
+    )
+    return collect(pictures, class_names, block)
 
 
 def _as_image(row: Pixels) -> Image.Image:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
 
-class _Rows(Dataset[tuple[torch.Tensor, ...]]):
+class ArrayRows(Dataset[tuple[torch.Tensor, ...]]):
+    """Rows of several arrays at once: `[i, j]` gives tensors [2, …]."""
+
     def __init__(self, arrays: Sequence[NDArray[Any]]) -> None:
         self._tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
 
@@ -31,7 +33,7 @@ def array_loader(
     A shuffled loader drops an incomplete last batch when there is a complete one: batch norm needs
     company.
     """
-    rows = _Rows(arrays)
+    rows = ArrayRows(arrays)
     sampler = RandomSampler(rows) if shuffle else SequentialSampler(rows)
     batches = BatchSampler(sampler, batch_size, drop_last=shuffle and len(rows) >= batch_size)
     return DataLoader(rows, sampler=batches, batch_size=None)

@@ -39,7 +39,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
 def heavy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """One kernel of a second or more: a product of large matrices, which nothing can interrupt."""
     root = tmp_path_factory.mktemp("heavy")
-    side = np.array([8000, 8000], np.int64)
+    side = np.array([6000, 6000], np.int64)
     nodes = [
         helper.make_node("Expand", ["x", "side"], ["square"]),
         helper.make_node("MatMul", ["square", "square"], ["product"]),

@@ -129,7 +129,8 @@ async def test_a_kernel_that_does_not_listen_is_killed(
     heavy: Bundle, bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspection, "_MERCY_S", 0.1)
-    async with serving(heavy, bundles["double"], hang_timeout_s=0.1) as (pool, reasons):
+    # Long enough for all that comes before the kernel, where a run does listen.
+    async with serving(heavy, bundles["double"], hang_timeout_s=0.5) as (pool, reasons):
         with pytest.raises(RunTooLong, match="its worker was ended"):
             await pool.run(ModelKey("heavy", 1), {"x": np.ones((1, 1), np.float32)})
         result = await pool.run(ModelKey("double", 1), {"x": X})

@@ -139,13 +139,15 @@ async def _from_form(request: Request, task: ServiceTask) -> Intake:
         max_files=MAX_INSTANCES, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
     ) as form:
         files = [
-            await part.read() for _, part in form.multi_items() if isinstance(part, UploadFile)
+            (name, await part.read())
+            for name, part in form.multi_items()
+            if isinstance(part, UploadFile)
         ]
         if files and not task.media_types:
             raise UnsupportedMedia(f"{task.name} models take JSON, not files")
         options = _several(_texts(form))
     texts = options.pop(task.field, [])
-    given = [task.read_bytes(data) for data in files]
+    given = task.read_files(files)
     given += _read_each(texts if isinstance(texts, list) else [texts], task)
     return Intake(given, options)
 
@@ -176,9 +178,11 @@ def _read_each(values: list[object], task: ServiceTask) -> list[object]:
 
 def _gathered(members: dict[str, object], task: ServiceTask) -> dict[str, object]:
     """An instance whose parts stand beside the options, under the task's own field."""
-    if task.field in members or "instances" in members:
+    given = [name for name in task.parts if name in members]
+    is_whole = task.field not in task.parts or given == [task.field]
+    if "instances" in members or (task.field in members and is_whole):
         return members
-    parts = {name: members.pop(name) for name in task.parts if name in members}
+    parts = {name: members.pop(name) for name in given}
     return {**members, task.field: parts} if parts else members
 
 

@@ -89,6 +89,12 @@ for _entry in (
         plugin="service.tasks.semantic_segmentation:SemanticSegmentation",
     ),
     TaskEntry(
+        "image-embedding",
+        reads="a picture, or two to compare",
+        answers="a vector, names of pictures like it, or whether two show the same",
+        plugin="service.tasks.image_embedding:ImageEmbedding",
+    ),
+    TaskEntry(
         "text-classification",
         reads="text",
         answers="labels with scores",

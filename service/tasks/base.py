@@ -107,6 +107,11 @@ class ServiceTask(ABC, Generic[InstanceT, OptionsT]):
         plug-in knows better. Raises InputError."""
         return self.read_json(decode_text(data, self.field))
 
+    def read_files(self, files: Sequence[tuple[str, bytes]]) -> list[InstanceT]:
+        """The instances of an upload; `files` are names of form fields and contents, in order. Raises
+        InputError."""
+        return [self.read_bytes(data) for _, data in files]
+
     def is_heavy(self, instance: InstanceT) -> bool:
         """True when preprocessing it would hold up the event loop longer than a hand-over to a thread."""
         return isinstance(instance, str) and len(instance) > _INLINE_CHARACTERS

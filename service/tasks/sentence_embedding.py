@@ -1,6 +1,5 @@
 """Sentence embedding: a text, or its token ids, → a vector whose direction is the text's meaning."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
@@ -8,13 +7,12 @@ import numpy as np
 from pydantic import BaseModel, Field
 from typing_extensions import override
 
-from models.blocks import EmbeddingPostprocessing
 from models.bundle import Bundle
-from models.errors import InputError, ManifestInvalid, TextTooLong
+from models.errors import InputError, TextTooLong
 from models.transforms.vectors import finished
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, Item, OptionInvalid, Prepared, Row, TaskOptions
 from service.tasks.text import TextOptions, TextTask
+from service.tasks.vectors import VectorOutput, written
 
 TextOrIds = str | tuple[int, ...]
 
@@ -56,20 +54,9 @@ class SentenceEmbedding(TextTask[SentenceEmbeddingOptions]):
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)
-        block = self.manifest.postprocessing
-        if not isinstance(block, EmbeddingPostprocessing):
-            raise ManifestInvalid(f"{self.name} needs embedding postprocessing, not {block.kind}")
-        spec = next((s for s in self.manifest.outputs if s.name == block.output), None)
-        if spec is None:
-            raise ManifestInvalid(f"{self.name}: there is no output {block.output!r}")
-        size = spec.shape[-1] if len(spec.shape) == 2 else None
-        if not isinstance(size, int):
-            raise ManifestInvalid(
-                f"{self.name}: output {block.output!r} must be [batch, dimensions], not "
-                f"{list(spec.shape)}"
-            )
-        self.dimensions = size
-        self._vector = block
+        self._output = VectorOutput(self.manifest)
+        self.dimensions = self._output.dimensions
+        self._vector = self._output.block
         self._vocabulary = self.encoder.tokenizer.get_vocab_size()
 
     @override
@@ -77,20 +64,7 @@ class SentenceEmbedding(TextTask[SentenceEmbeddingOptions]):
         """Raises OptionInvalid also for a number of dimensions that this model cannot give."""
         options = super().parse_options(given)
         self._require_prompt(options.prompt_name)
-        wanted = options.dimensions
-        if wanted is None or wanted == self.dimensions:
-            return options
-        if not self._vector.may_be_shortened:
-            raise OptionInvalid(
-                f"option 'dimensions': this model's vectors have {self.dimensions} numbers and "
-                "were not trained to be shortened",
-                "dimensions",
-            )
-        if wanted > self.dimensions:
-            raise OptionInvalid(
-                f"option 'dimensions': at most {self.dimensions}, which is all there are",
-                "dimensions",
-            )
+        self._output.require_dimensions(options.dimensions)
         return options
 
     @override
@@ -133,9 +107,7 @@ class SentenceEmbedding(TextTask[SentenceEmbeddingOptions]):
     def postprocess(
         self, rows: Sequence[Row], prepared: Prepared, options: SentenceEmbeddingOptions
     ) -> Answer:
-        vector = rows[0][self._vector.output]
-        if not np.isfinite(vector).all():
-            raise InferenceFailed("the model's answer to this input is not a number")
+        vector = self._output.read(rows[0])
         wanted = options.normalize
         vector = finished(
             vector,
@@ -143,7 +115,7 @@ class SentenceEmbedding(TextTask[SentenceEmbeddingOptions]):
             normalise=self._vector.is_normalised if wanted is None else wanted,
         )
         return {
-            "embedding": _base64(vector) if options.encoding_format == "base64" else vector,
+            "embedding": written(vector, options.encoding_format),
             "dimensions": len(vector),
             "tokens": prepared.kept,
         }
@@ -183,7 +155,3 @@ class SentenceEmbedding(TextTask[SentenceEmbeddingOptions]):
         if self.block.type_ids_input is not None:
             item[self.block.type_ids_input] = np.zeros_like(row)
         return item
-
-
-def _base64(vector: np.ndarray) -> str:
-    return base64.b64encode(vector.astype("<f4", copy=False).tobytes()).decode("ascii")

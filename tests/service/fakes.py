@@ -22,6 +22,7 @@ from service.registry import ModelRegistry, ServedModel
 from service.settings import Settings
 from service.tasks import open_task
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult
+from tests.service import picture_bundles
 from tests.service.bundles import byte_tokenizer
 from tests.service.text_bundles import embedded, likeness
 
@@ -40,6 +41,10 @@ def compute(task: str, inputs: Arrays) -> Arrays:
         return {"logits": 5 * np.eye(3, dtype=np.float32)[lengths]}
     if task == "sentence-embedding":
         return {"embedding": embedded(inputs["input_ids"], inputs["attention_mask"])}
+    if task == "image-embedding":
+        return {"embedding": picture_bundles.embedded(inputs["image"])}
+    if task == "visual-anomaly-detection":
+        return picture_bundles.inspected(inputs["image"])
     if task == "text-similarity":
         return {"logits": likeness(inputs["attention_mask"], inputs["token_type_ids"])}
     if task == "image-generation":

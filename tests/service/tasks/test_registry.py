@@ -8,12 +8,14 @@ import pytest
 from models.errors import ManifestInvalid
 from service.tasks import TaskEntry, known, open_task, plugin, register
 from tests.service.bundles import BUNDLES
+from tests.service.picture_bundles import embedder_bundle
 from tests.service.scene_bundles import detection_bundle, segmentation_bundle
 from tests.service.span_bundles import answer_bundle, entity_bundle
 from tests.service.text_bundles import embedding_bundle, similarity_bundle
 
 MAKERS: dict[str, Any] = {
     **BUNDLES,
+    "image-embedding": embedder_bundle,
     "object-detection": detection_bundle,
     "question-answering": lambda repository: answer_bundle(repository.parent),
     "semantic-segmentation": segmentation_bundle,

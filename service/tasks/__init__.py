@@ -95,6 +95,12 @@ for _entry in (
         plugin="service.tasks.image_embedding:ImageEmbedding",
     ),
     TaskEntry(
+        "visual-anomaly-detection",
+        reads="a picture",
+        answers="how unusual it is, and where",
+        plugin="service.tasks.visual_anomaly:VisualAnomalyDetection",
+    ),
+    TaskEntry(
         "text-classification",
         reads="text",
         answers="labels with scores",

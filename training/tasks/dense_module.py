@@ -1,4 +1,4 @@
-"""What detection and segmentation share as Lightning trains them: pixels, normalisation, optimiser.
+"""What the tasks that look into pictures share as Lightning trains them: pixels, normalisation, optimiser.
 
 Letters: N pictures, S side in pixels.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.blocks import ImagePreprocessing
 from training import optimizer
-from training.tasks.dense_settings import DenseRunConfig
+from training.config import RunConfig
 
 
 class DenseModule(lightning.LightningModule):
@@ -19,9 +19,7 @@ class DenseModule(lightning.LightningModule):
     _mean: Tensor
     _std: Tensor
 
-    def __init__(
-        self, network: nn.Module, config: DenseRunConfig, block: ImagePreprocessing
-    ) -> None:
+    def __init__(self, network: nn.Module, config: RunConfig, block: ImagePreprocessing) -> None:
         super().__init__()
         # Convolutions on a CPU are quicker so; torch's type information lacks this form of `to`.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

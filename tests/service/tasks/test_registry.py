@@ -8,7 +8,7 @@ import pytest
 from models.errors import ManifestInvalid
 from service.tasks import TaskEntry, known, open_task, plugin, register
 from tests.service.bundles import BUNDLES
-from tests.service.picture_bundles import embedder_bundle
+from tests.service.picture_bundles import embedder_bundle, inspector_bundle
 from tests.service.scene_bundles import detection_bundle, segmentation_bundle
 from tests.service.span_bundles import answer_bundle, entity_bundle
 from tests.service.text_bundles import embedding_bundle, similarity_bundle
@@ -21,6 +21,7 @@ MAKERS: dict[str, Any] = {
     "semantic-segmentation": segmentation_bundle,
     "sentence-embedding": embedding_bundle,
     "text-similarity": similarity_bundle,
+    "visual-anomaly-detection": inspector_bundle,
     "token-classification": lambda repository: entity_bundle(repository.parent),
 }
 

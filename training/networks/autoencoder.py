@@ -1,0 +1,72 @@
+"""A convolutional autoencoder, and the map of what it cannot redraw.
+
+Through a narrow middle it learns to draw what good pictures show; what it has never seen it draws wrong
+(for inspection: P. Bergmann et al. 2018, arXiv:1807.02011). Differences are measured against how well good
+pictures are redrawn: edges are never sharp, and that is no defect.
+
+Shapes: N items, S side in pixels (a multiple of 16), L latent channels.
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from training.networks.anomaly_map import AnomalyMap
+
+_HALVINGS = 4
+
+
+class Autoencoder(nn.Module):
+    """Pictures float [N, 3, S, S], normalised → the same, redrawn."""
+
+    def __init__(self, width: int, latent: int) -> None:
+        super().__init__()
+        widths = [width * 2 ** min(step, 2) for step in range(_HALVINGS)]
+        layers: list[nn.Module] = []
+        for before, after in zip([3, *widths], widths, strict=False):
+            layers += [nn.Conv2d(before, after, 4, 2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+        layers.append(nn.Conv2d(widths[-1], latent, 1))
+        self.encoder = nn.Sequential(*layers)
+        layers = [nn.Conv2d(latent, widths[-1], 1)]
+        back = [*widths[::-1], width]
+        for before, after in pairwise(back):
+            layers += [
+                nn.Upsample(scale_factor=2, mode="nearest"),
+                nn.Conv2d(before, after, 3, padding=1),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
+        layers.append(nn.Conv2d(width, 3, 3, padding=1))
+        self.decoder = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> Tensor:
+        redrawn: Tensor = self.decoder(self.encoder(image))
+        return redrawn
+
+
+class ReconstructionMap(nn.Module):
+    """Pictures float [N, 3, S, S], normalised → (score [N], map [N, S, S]); `measure` must come first."""
+
+    usual: Tensor
+
+    def __init__(self, autoencoder: Autoencoder, last: AnomalyMap) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.last = last
+        self.register_buffer("usual", torch.ones(()))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        answer: tuple[Tensor, Tensor] = self.last(self._error(image) / self.usual)
+        return answer
+
+    @torch.inference_mode()
+    def measure(self, batches: Iterable[Tensor]) -> None:
+        """The mean error of good pictures becomes 1."""
+        errors = torch.cat([self._error(batch).flatten() for batch in batches])
+        self.usual = errors.mean().clamp(min=1e-12)
+
+    def _error(self, image: Tensor) -> Tensor:
+        error: Tensor = (self.autoencoder(image) - image).pow(2).mean(dim=1)
+        return error

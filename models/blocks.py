@@ -104,6 +104,23 @@ class PromptPreprocessing(Record):
     tokenizer: RelativeFile = "tokenizer.json"
     context_tokens: int = Field(ge=2, le=1_048_576, description="prompt and answer together")
     bos_token_id: int | None = Field(default=None, ge=0, description="put before every prompt")
+    chat_template: RelativeFile | None = Field(
+        default=None,
+        description="Jinja file that lays a conversation out as one text (Hugging Face's conventions); "
+        "absent: the model continues texts and does not chat",
+    )
+    tool_call_format: Literal["none", "hermes", "llama"] = Field(
+        default="none",
+        description="how the model writes a call of a function: hermes: "
+        '<tool_call>{"name": …, "arguments": {…}}</tool_call>, tags that are no special tokens; llama: '
+        'the whole answer is {"name": …, "parameters": {…}}; none: it was not taught to',
+    )
+
+    @model_validator(mode="after")
+    def _tools_need_a_template(self) -> Self:
+        if self.tool_call_format != "none" and self.chat_template is None:
+            raise ValueError("tool_call_format needs a chat_template that shows the tools")
+        return self
 
 
 class ClassConditionPreprocessing(Record):

@@ -123,6 +123,28 @@ class PromptPreprocessing(Record):
         return self
 
 
+class SourceTextPreprocessing(Record):
+    """Text → token ids for the encoder of an encoder–decoder; the answer starts from one token.
+
+    The tokenizer file adds the special tokens its encoder was trained with (an end of text, as a rule).
+    """
+
+    kind: Literal["source_text"] = "source_text"
+    tokenizer: RelativeFile = "tokenizer.json"
+    target_tokenizer: RelativeFile | None = Field(
+        default=None,
+        description="of the answer, where source and answer have vocabularies of their own",
+    )
+    max_source_tokens: int = Field(
+        ge=1, le=1_048_576, description="special tokens and prefix included"
+    )
+    context_tokens: int = Field(
+        ge=2, le=1_048_576, description="the answer and the token that it starts from together"
+    )
+    source_prefix: str = Field(default="", description="put before every source text, as it stands")
+    decoder_start_token_id: int = Field(ge=0, description="what every answer starts from")
+
+
 class ClassConditionPreprocessing(Record):
     """Class name → class index int64 [] and standard normal noise float32 [latent]."""
 
@@ -138,6 +160,7 @@ Preprocessing = Annotated[
     | ImagePreprocessing
     | TextPreprocessing
     | PromptPreprocessing
+    | SourceTextPreprocessing
     | ClassConditionPreprocessing,
     Field(discriminator="kind"),
 ]
@@ -171,6 +194,16 @@ class GenerationPostprocessing(Record):
     kind: Literal["generation"] = "generation"
     stop_token_ids: tuple[int, ...] = ()
     default_max_tokens: int = Field(default=64, ge=1, le=1_048_576)
+    num_beams: int = Field(
+        default=1, ge=1, le=16, description="encoder–decoders: beams when the caller does not say"
+    )
+    length_penalty: float = Field(
+        default=1.0,
+        ge=-10,
+        le=10,
+        description="encoder–decoders: an answer's log-probability is divided by its length to this "
+        "power before answers are compared; 0 prefers short answers, more than 1 long ones",
+    )
 
 
 class ImagePostprocessing(Record):

@@ -23,6 +23,14 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return result
 
 
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """float32, over the last axis: the logarithm of `softmax`, also where that would round to 0."""
+    shifted = np.asarray(logits, dtype=np.float32)
+    shifted = shifted - shifted.max(axis=-1, keepdims=True)
+    result: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
+
+
 def top_k(scores: np.ndarray, labels: Sequence[str], k: int) -> list[LabelScore]:
     """The `k` highest of one row of scores, best first; equal scores keep class order."""
     order = np.argsort(-scores, kind="stable")[:k]

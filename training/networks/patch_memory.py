@@ -20,6 +20,7 @@ from training.networks.cell_encoder import CellEncoder
 
 _MOST_CELLS = 30_000  # that the memory is chosen from
 _MOST_DIRECTIONS = 48
+_LEAST_SQUARE = 1e-2  # of a distance
 _LEAST_VARIANCE = 1e-3  # of the largest: directions that hardly vary would be noise made loud
 
 
@@ -40,20 +41,21 @@ class PatchMemory(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         places = self._white(self._averaged(image))  # [N, h, h, G]
-        # Squares, so that no root makes the rounding of small distances large.
         products = places @ self.memory.T
         lengths = (places**2).sum(dim=-1, keepdim=True)
         squares = (lengths - 2 * products + (self.memory**2).sum(dim=-1)).clamp(min=0)
         nearest = squares.topk(self._neighbours, dim=-1, largest=False).values
-        answer: tuple[Tensor, Tensor] = self.last(nearest.mean(dim=-1))
+        # A distance, not its square, or what is far off has more digits than a float holds; the constant
+        # keeps the root from making the rounding of small squares large.
+        answer: tuple[Tensor, Tensor] = self.last((nearest.mean(dim=-1) + _LEAST_SQUARE).sqrt())
         return answer
 
     @torch.inference_mode()
     def remember(self, batches: Iterable[Tensor], size: int, seed: int) -> None:
         """Choose `size` cells of good pictures; `batches` as for `forward`."""
         dice = torch.Generator().manual_seed(seed)
-        seen = [self._averaged(batch).flatten(0, 2).cpu() for batch in batches]
-        cells = _sampled(torch.cat(seen).double(), _MOST_CELLS, dice)
+        seen = (self._averaged(batch).flatten(0, 2).cpu() for batch in batches)
+        cells = _sampled(seen, _MOST_CELLS, dice).double()
         self.centre = cells.mean(dim=0)
         variances, vectors = torch.linalg.eigh((cells - self.centre).T.cov())
         kept = (variances > _LEAST_VARIANCE * variances[-1]).nonzero().flatten()[-_MOST_DIRECTIONS:]
@@ -75,8 +77,19 @@ class PatchMemory(nn.Module):
         return (places - self.centre) @ self.directions
 
 
-def _sampled(rows: Tensor, most: int, dice: torch.Generator) -> Tensor:
-    return rows if len(rows) <= most else rows[torch.randperm(len(rows), generator=dice)[:most]]
+def _sampled(parts: Iterable[Tensor], most: int, dice: torch.Generator) -> Tensor:
+    """Up to `most` rows of all parts together, each as likely as any other.
+
+    Every row draws a lot and the highest stay, so that all rows never lie in memory together.
+    """
+    rows, lots = torch.zeros(0), torch.zeros(0)
+    for part in parts:
+        rows = torch.cat([rows, part]) if len(rows) else part
+        lots = torch.cat([lots, torch.rand(len(part), generator=dice)])
+        if len(rows) > most:
+            lots, chosen = lots.topk(most)
+            rows = rows[chosen]
+    return rows
 
 
 def _centres(rows: Tensor, count: int, dice: torch.Generator) -> Tensor:

@@ -45,20 +45,33 @@ class SlotDecoder(nn.Module):
         self, ids: Tensor, seqlens_k: Tensor, total: Tensor, logit_idx: Tensor, *past: Tensor
     ) -> tuple[Tensor, ...]:
         x = self.decoder.embedding(ids)
+        if self.decoder.positions is not None:
+            x = x + self.decoder.positions(self._places(ids, seqlens_k))
         present: list[Tensor] = []
         for index, block in enumerate(cast(list[Block], self.decoder.blocks)):
             cache = (past[2 * index], past[2 * index + 1])
             mixed, *cache_after = self._attend(
-                block.attention, rms_norm(block.attention_norm, x), cache, seqlens_k, total
+                block.attention, normalised(block.attention_norm, x), cache, seqlens_k, total
             )
             present.extend(cache_after)
             x = x + block.attention.out(mixed)
-            x = x + block.feed_forward(rms_norm(block.feed_forward_norm, x))
+            x = x + block.feed_forward(normalised(block.feed_forward_norm, x))
         # The head stays on three axes: on two, Linear exports as Gemm, which weight-only
         # quantisation leaves alone. Selecting first spares the head all unwanted positions.
         wanted = x.reshape(1, -1, x.shape[-1]).index_select(1, logit_idx)
-        logits = self.decoder.head(rms_norm(self.decoder.norm, wanted))
+        logits = self.decoder.head(normalised(self.decoder.norm, wanted))
         return (logits.squeeze(0), *present)
+
+    def _places(self, ids: Tensor, seqlens_k: Tensor) -> Tensor:
+        """int64 [B, S]: each token's place in its row.
+
+        What is cached already is seqlens_k + 1 − S tokens. Padded rows, which start from nothing,
+        would get less than none: for them it is nothing. Padding stays within the table.
+        """
+        length = ids.shape[1]
+        cached = (seqlens_k.to(torch.int64) + 1 - length).clamp(min=0)
+        places = cached[:, None] + torch.arange(length, device=ids.device)
+        return places.clamp(max=self.decoder.config.context - 1)
 
     def _attend(
         self,
@@ -73,10 +86,15 @@ class SlotDecoder(nn.Module):
         config = attention.config
         qkv = attention.qkv(x).to(CACHE_DTYPE)
         inputs = (*qkv.split(attention.sizes, dim=-1), *cache, seqlens_k, total)
+        is_rotary = config.traits.positions == "rotary"
         mixed, keys, values = torch.onnx.ops.symbolic_multi_out(
             "com.microsoft::GroupQueryAttention",
-            (*inputs, self.cos, self.sin),
-            {"num_heads": config.heads, "kv_num_heads": config.kv_heads, "do_rotary": 1},
+            (*inputs, self.cos, self.sin) if is_rotary else inputs,
+            {
+                "num_heads": config.heads,
+                "kv_num_heads": config.kv_heads,
+                "do_rotary": int(is_rotary),
+            },
             dtypes=(CACHE_DTYPE,) * 3,
             shapes=(inputs[0].shape, cache[0].shape, cache[1].shape),
             version=1,
@@ -84,8 +102,11 @@ class SlotDecoder(nn.Module):
         return mixed.to(x.dtype), keys, values
 
 
-def rms_norm(norm: nn.RMSNorm, x: Tensor) -> Tensor:
-    """RMSNorm spelled with a division: ONNX Runtime fuses this form into one kernel, the reciprocal
+def normalised(norm: nn.RMSNorm | nn.LayerNorm, x: Tensor) -> Tensor:
+    """RMSNorm is spelled with a division: ONNX Runtime fuses this form into one kernel, the reciprocal
     that torch's own decomposition writes it does not."""
+    if isinstance(norm, nn.LayerNorm):
+        result: Tensor = norm(x)
+        return result
     assert norm.eps is not None
     return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + norm.eps) * norm.weight

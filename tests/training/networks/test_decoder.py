@@ -1,18 +1,20 @@
 """The decoder is causal, position-aware and learns; its parts equal their plain definitions."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from pydantic import ValidationError
 
-from training.networks.decoder import Decoder, DecoderConfig, rotary_tables, rotate
+from training.networks.decoder import FAMILIES, Decoder, DecoderConfig, rotary_tables, rotate
 
 SMALL = DecoderConfig(context=24, width=64, layers=2, heads=4, kv_heads=2, hidden=48)
 
 
-@pytest.fixture
-def decoder() -> Decoder:
+@pytest.fixture(params=FAMILIES)
+def decoder(request: pytest.FixtureRequest) -> Decoder:
     torch.manual_seed(1)
-    return Decoder(SMALL, vocabulary=40).eval()
+    return Decoder(SMALL.model_copy(update={"family": request.param}), vocabulary=40).eval()
 
 
 def test_logits_have_one_row_for_every_token(decoder: Decoder) -> None:
@@ -31,6 +33,34 @@ def test_a_token_never_changes_what_stands_before_it(decoder: Decoder) -> None:
 def test_order_of_tokens_matters(decoder: Decoder) -> None:
     ids = torch.tensor([[3, 5, 7, 9]])
     assert (decoder(ids) - decoder(ids.flip(1)))[0, -1].abs().max() > 1e-4
+
+
+def test_packed_texts_are_read_as_if_each_stood_alone(decoder: Decoder) -> None:
+    ids = torch.randint(0, 40, (2, 12))
+    documents = torch.tensor([[0] * 5 + [1] * 7, [3] * 1 + [4] * 8 + [6] * 3])
+    packed = decoder(ids, documents)
+    for row, ends in enumerate(((0, 5, 12), (0, 1, 9, 12))):
+        for start, end in pairwise(ends):
+            alone = decoder(ids[row : row + 1, start:end])[0]
+            assert (packed[row, start:end] - alone).abs().max() < 1e-5
+
+
+def test_dropout_is_for_training_alone() -> None:
+    torch.manual_seed(1)
+    decoder = Decoder(SMALL.model_copy(update={"dropout": 0.5}), 40)
+    ids = torch.randint(0, 40, (1, 8))
+    assert not torch.equal(decoder(ids), decoder(ids))
+    decoder.eval()
+    assert torch.equal(decoder(ids), decoder(ids))
+
+
+def test_gpt2_has_biases_and_no_rotation_of_its_own() -> None:
+    names = {
+        name
+        for name, _ in Decoder(SMALL.model_copy(update={"family": "gpt2"}), 9).named_parameters()
+    }
+    assert {"positions.weight", "blocks.0.attention.qkv.bias", "norm.bias"} <= names
+    assert not {name for name, _ in Decoder(SMALL, 9).named_parameters() if "bias" in name}
 
 
 def test_rotation_keeps_lengths_and_depends_on_distance_only() -> None:

@@ -14,30 +14,36 @@ from training.networks.slot_plan import decoder_predict, first_prompts, slot_pla
 from training.predict import onnx_predict
 from training.work import Arrays, ExportPlan, Predict
 
-CONFIG = DecoderConfig(context=64, width=64, layers=2, heads=4, kv_heads=1, hidden=48)
+CONFIGS = {
+    "llama": DecoderConfig(context=64, width=64, layers=2, heads=4, kv_heads=1, hidden=48),
+    "gpt2": DecoderConfig(
+        family="gpt2", context=64, width=64, layers=2, heads=4, kv_heads=4, hidden=48
+    ),
+}
 VOCABULARY = 50
 # The float16 cache rounds keys and values by 2^-11; with logits of size 1 that moves them this far.
 ROUNDING = 0.02
 
 
 class Exported:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: DecoderConfig) -> None:
         torch.manual_seed(3)
-        self.decoder = Decoder(CONFIG, VOCABULARY).eval()
+        self.config = config
+        self.decoder = Decoder(config, VOCABULARY).eval()
         with torch.no_grad():
-            for parameter in self.decoder.parameters():
-                if parameter.dim() > 1:
+            for name, parameter in self.decoder.named_parameters():
+                if parameter.dim() > 1 or name.endswith("bias"):
                     parameter.normal_(std=0.12)
         self.plan: ExportPlan = slot_plan(self.decoder, lengths=(3, 10))
         self.file = folder / "model.onnx"
-        export(self.plan, first_prompts(prompts(2, 10), CONFIG), self.file)
+        export(self.plan, first_prompts(prompts(2, 10), config), self.file)
         self.ask: Predict = onnx_predict(self.file)
         self.reference: Predict = decoder_predict(self.decoder)
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    return Exported(tmp_path_factory.mktemp("slot"))
+@pytest.fixture(scope="module", params=CONFIGS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return Exported(tmp_path_factory.mktemp("slot"), CONFIGS[request.param])
 
 
 def prompts(batch: int, length: int) -> np.ndarray:
@@ -49,13 +55,13 @@ def prompts(batch: int, length: int) -> np.ndarray:
 def test_whole_prompts_agree_at_every_batch_and_length(
     exported: Exported, batch: int, length: int
 ) -> None:
-    inputs = first_prompts(prompts(batch, length), CONFIG)
+    inputs = first_prompts(prompts(batch, length), exported.config)
     expected = exported.reference(inputs)["logits"]
     assert np.abs(exported.ask(inputs)["logits"] - expected).max() < ROUNDING
 
 
 def test_only_wanted_positions_are_answered(exported: Exported) -> None:
-    inputs = first_prompts(prompts(2, 6), CONFIG)
+    inputs = first_prompts(prompts(2, 6), exported.config)
     everything = exported.ask(inputs)["logits"]
     inputs["logit_idx"] = np.array([11, 3])
     assert np.array_equal(exported.ask(inputs)["logits"], everything[[11, 3]])
@@ -64,10 +70,10 @@ def test_only_wanted_positions_are_answered(exported: Exported) -> None:
 def test_prompts_of_different_lengths_share_a_run(exported: Exported) -> None:
     ids = prompts(3, 9)
     lengths = np.array([9, 4, 1], np.int32)
-    inputs = first_prompts(ids, CONFIG) | {"seqlens_k": lengths - 1}
+    inputs = first_prompts(ids, exported.config) | {"seqlens_k": lengths - 1}
     together = exported.ask(inputs)["logits"].reshape(3, 9, -1)
     for row, length in enumerate(lengths):
-        alone = exported.ask(first_prompts(ids[row : row + 1, :length], CONFIG))["logits"]
+        alone = exported.ask(first_prompts(ids[row : row + 1, :length], exported.config))["logits"]
         assert np.array_equal(together[row, :length], alone)
 
 
@@ -76,12 +82,13 @@ def test_one_token_at_a_time_gives_what_the_whole_prompt_gives(exported: Exporte
     ids = prompts(2, 12)
     ages = np.array([5, 8])
     feeds: Arrays = {}
+    heads = exported.config.kv_heads
     for row, age in enumerate(ages):
-        answer = exported.ask(first_prompts(ids[row : row + 1, :age], CONFIG))
+        answer = exported.ask(first_prompts(ids[row : row + 1, :age], exported.config))
         for name, value in answer.items():
             if name.startswith("present"):
                 past = feeds.setdefault(
-                    name.replace("present", "past"), np.zeros((2, 1, 12, 16), np.float16)
+                    name.replace("present", "past"), np.zeros((2, heads, 12, 16), np.float16)
                 )
                 past[row, :, :age] = value[0]
     feeds["ids"] = ids[[0, 1], ages][:, np.newaxis]
@@ -89,8 +96,29 @@ def test_one_token_at_a_time_gives_what_the_whole_prompt_gives(exported: Exporte
     feeds["total"] = np.array([ages.max() + 1], np.int32)
     feeds["logit_idx"] = np.arange(2)
     step = exported.ask(feeds)["logits"]
-    whole = exported.reference(first_prompts(ids, CONFIG))["logits"].reshape(2, 12, -1)
+    whole = exported.reference(first_prompts(ids, exported.config))["logits"].reshape(2, 12, -1)
     assert np.abs(step - whole[[0, 1], ages]).max() < ROUNDING
+
+
+def test_a_long_prompt_may_come_in_parts(exported: Exported) -> None:
+    ids = prompts(1, 11)
+    first = exported.ask(first_prompts(ids[:, :6], exported.config))
+    past = {
+        name.replace("present", "past"): np.pad(value, ((0, 0), (0, 0), (0, 5), (0, 0)))
+        for name, value in first.items()
+        if name.startswith("present")
+    }
+    rest = exported.ask(
+        {
+            "ids": ids[:, 6:],
+            "seqlens_k": np.array([10], np.int32),
+            "total": np.array([11], np.int32),
+            "logit_idx": np.arange(5),
+            **past,
+        }
+    )["logits"]
+    whole = exported.reference(first_prompts(ids, exported.config))["logits"]
+    assert np.abs(rest - whole[6:]).max() < ROUNDING
 
 
 def test_graph_says_its_dialect_and_operators(exported: Exported) -> None:
@@ -103,4 +131,4 @@ def test_graph_says_its_dialect_and_operators(exported: Exported) -> None:
 def test_head_is_a_matmul_that_weight_only_quantisation_will_find(exported: Exported) -> None:
     operators = [node.op_type for node in onnx.load(exported.file).graph.node]
     assert "Gemm" not in operators
-    assert operators.count("MatMul") == 4 * CONFIG.layers + 1
+    assert operators.count("MatMul") == 4 * exported.config.layers + 1

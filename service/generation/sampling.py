@@ -46,7 +46,7 @@ class RowSampler:
         token = best
         if self.params.temperature > 0 and self.params.top_k != 1:
             token = self._draw(logits, float(logits[best]), uniform(self.seed, position))
-        if self.params.logprobs == 0:
+        if self.params.logprobs is None:
             return Choice(token)
         return Choice(token, token_logprobs(logits, token, self.params.logprobs))
 

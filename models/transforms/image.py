@@ -1,7 +1,8 @@
 """Pictures: bytes → Pillow image → tensor, and tensor → PNG. Letters: C channels, H height, W width.
 
 Only JPEG, PNG and WEBP are opened: with every format of Pillow allowed, hostile files reach ten times
-the memory. Transparency is laid on white, as a page shows it. EXIF orientation is applied.
+the memory. Transparency is laid on white, as a page shows it. EXIF orientation is applied; a broken EXIF
+block turns nothing, as in browsers.
 
 JPEG's draft mode (decoding at 1/2, 1/4 or 1/8 of the size) is not used, because a picture would not be the
 same within 1/255. Measured with Pillow 13.0 on 2048×1536 pixels made for 224: differences up to 53 levels
@@ -13,13 +14,20 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from models.blocks import ImagePostprocessing, ImagePreprocessing
 from models.errors import ImageError, ImageTooLarge
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 25_000_000
+
+# A progressive JPEG is decoded once over for each of its scans, and a scan can be a dozen bytes: 115 KB of
+# them took 42 s. Encoders write about ten; these bounds stay within four seconds.
+_MOST_SCANS = 100
+_MOST_SCANNED_PIXELS = 20 * MAX_PIXELS
+_SCANNED = ("JPEG", "MPO")  # MPO: the name that Pillow gives to a JPEG with further ones behind it
+_START_OF_SCAN = b"\xff\xda"  # never within compressed data, where FF is followed by 00
 
 # Content differs from the border by more than this part of the largest difference, and by more than
 # a compressed picture's noise (of 255).
@@ -36,6 +44,18 @@ _RESAMPLE = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow tells of broken metadata by warnings, which would fill the log at a caller's pleasure.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # Our own limit is far below Pillow's and is checked before any pixel is decoded.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -43,7 +63,8 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """An upright picture in mode L or RGB.
 
-    Raises ImageError (not a JPEG, PNG or WEBP, or damaged) and ImageTooLarge (more than `max_pixels`).
+    Raises ImageError (not a JPEG, PNG or WEBP, or damaged) and ImageTooLarge (more than `max_pixels`, or
+    a JPEG of more scans than anybody needs).
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -55,9 +76,11 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise ImageTooLarge(
             f"the picture has {image.width}×{image.height} pixels; at most {max_pixels:,} are allowed"
         )
+    if image.format in _SCANNED:
+        _require_few_scans(data, image)
     try:
         image.load()
-        return _plain_mode(ImageOps.exif_transpose(image))
+        return _plain_mode(_upright(image))
     except Exception as error:  # as above: damage shows only while decoding
         raise ImageError("the picture is damaged or cut off; send it again whole") from error
 
@@ -86,6 +109,24 @@ def to_png(pixels: np.ndarray, block: ImagePostprocessing) -> bytes:
     out = io.BytesIO()
     image.save(out, format="PNG")
     return out.getvalue()
+
+
+def _require_few_scans(data: bytes, image: Image.Image) -> None:
+    scans = data.count(_START_OF_SCAN)
+    most = min(_MOST_SCANS, _MOST_SCANNED_PIXELS // (image.width * image.height))
+    if scans > most:
+        raise ImageTooLarge(
+            f"the picture is written in {scans} scans; at most {most} are read at its size: save it again"
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """As its EXIF or XMP orientation says."""
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever a broken block makes of its reader: the pixels are sound
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _plain_mode(image: Image.Image) -> Image.Image:
@@ -170,11 +211,22 @@ def _content(image: Image.Image, aspect: float) -> Image.Image:
         return image
     rows, columns = (np.flatnonzero(stands_out.any(axis=axis)) for axis in (1, 0))
     box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    width, height = box[2] - box[0], box[3] - box[1]
-    size = (max(width, round(height * aspect)), max(height, round(width / aspect)))
+    found = image.crop(box)
+    size = _around(found.size, aspect)
+    if size[0] * size[1] > MAX_PIXELS:  # a line of pixels, which fills the memory as a square
+        shrink = (MAX_PIXELS / (size[0] * size[1])) ** 0.5
+        width, height = (max(1, int(side * shrink)) for side in found.size)
+        found = found.resize((width, height), Image.Resampling.BOX)
+        size = _around(found.size, aspect)
     canvas = Image.new(image.mode, size, _border_colour(image))
-    canvas.paste(image.crop(box), ((size[0] - width) // 2, (size[1] - height) // 2))
+    canvas.paste(found, ((size[0] - found.width) // 2, (size[1] - found.height) // 2))
     return canvas
+
+
+def _around(size: tuple[int, int], aspect: float) -> tuple[int, int]:
+    """The least size of proportion `aspect` that holds `size`."""
+    width, height = size
+    return max(width, round(height * aspect)), max(height, round(width / aspect))
 
 
 def _border_colour(image: Image.Image) -> int | tuple[int, ...]:

@@ -4,8 +4,10 @@ Files are made here by Pillow, in every way in which people's files differ, and 
 """
 
 import base64
+import functools
 import io
 import random
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from models.blocks import ImagePreprocessing
@@ -199,3 +203,124 @@ def test_a_picture_just_over_the_limit_is_refused_with_its_size(format: str) -> 
     data = _save(Image.new("L", (5001, 5000)), format)
     with pytest.raises(ImageTooLarge, match="5001×5000"):
         decode_image(data)
+
+
+def _with_more_scans(data: bytes, count: int) -> bytes:
+    """The last scan of a JPEG again and again: a few bytes each time, and the whole picture's work."""
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * count + data[-2:]
+
+
+@pytest.mark.parametrize(("side", "scans"), [(16, 100), (2000, 100), (4900, 20)])
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(side: int, scans: int) -> None:
+    data = _save(Image.new("L", (side, side)), "JPEG", progressive=True)
+    with pytest.raises(ImageTooLarge, match="scans"):
+        decode_image(_with_more_scans(data, scans))
+
+
+@pytest.mark.parametrize("more", [0, 8])
+def test_as_many_scans_as_encoders_write_are_read(more: int) -> None:
+    data = _save(_photo(width=300, height=200), "JPEG", progressive=True)
+    assert decode_image(_with_more_scans(data, more)).size == (300, 200)
+
+
+def test_a_jpeg_with_others_behind_it_is_its_first() -> None:
+    data = _save(_photo(), "MPO", save_all=True, append_images=[_photo().rotate(90)])
+    shown = np.asarray(decode_image(data), dtype=int)
+    assert np.abs(shown - np.asarray(decode_image(_save(_photo(), "JPEG")), dtype=int)).max() == 0
+
+
+BROKEN_EXIF = {
+    "nothing": b"",
+    "no header": b"garbage that is no TIFF header at all",
+    "cut off": b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03",
+    "points far away": b"Exif\0\0II*\0\xff\xff\xff\x7f",
+    "points at itself": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0",
+    "turned by 9": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x09\0\0\0\0\0\0\0",
+    "turned by a word": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0six\0\0\0\0\0",
+    "a resolution over zero": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x1a\x01\x05\0\x01\0\0\0\x1a\0\0\0\0\0\0\0"
+    + b"\x01\0\0\0\0\0\0\0",
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's; the service hides them from its log
+@pytest.mark.parametrize("block", BROKEN_EXIF.values(), ids=BROKEN_EXIF)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_broken_metadata_neither_turns_a_picture_nor_refuses_it(format: str, block: bytes) -> None:
+    plain = np.asarray(decode_image(_save(_photo(), format)))
+    assert np.array_equal(np.asarray(decode_image(_save(_photo(), format, exif=block))), plain)
+
+
+@pytest.mark.parametrize("profile", [b"", b"\0" * 128, b"\xff" * 4000, b"acsp" * 50])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_broken_colour_profile_is_not_heeded(format: str, profile: bytes) -> None:
+    plain = np.asarray(decode_image(_save(_photo(), format)))
+    shown = decode_image(_save(_photo(), format, icc_profile=profile))
+    assert np.array_equal(np.asarray(shown), plain)
+
+
+@pytest.mark.parametrize("divisor", [2, 4, 9])
+def test_a_large_photograph_is_read_whole_before_it_is_made_small(divisor: int) -> None:
+    """Decoding at a part of the size (JPEG's draft mode) would miss the tolerance, so it is not used."""
+    large = _save(_photo(width=64 * divisor, height=48 * divisor), "JPEG", quality=85)
+    block = BLOCK.model_copy(update={"height": 24, "width": 32, "fit": "stretch"})
+    whole = Image.open(io.BytesIO(large)).convert("RGB")
+    assert np.array_equal(to_tensor(decode_image(large), block), to_tensor(whole, block))
+
+
+SHAPES = st.sampled_from(((1, 1), (1, 7), (2, 65_000), (65_000, 1), (1, 65_535), (33, 17)))
+FITS = st.sampled_from(("stretch", "crop", "pad", "content", "keep"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(size=SHAPES, fit=FITS, order=st.sampled_from(("RGB", "BGR", "L")), is_blank=st.booleans())
+def test_every_shape_of_picture_becomes_a_tensor_by_every_fit(
+    size: tuple[int, int], fit: str, order: str, is_blank: bool
+) -> None:
+    image = Image.new("RGB", size, "white")
+    if not is_blank:
+        image.putpixel((0, 0), (0, 0, 0))
+        image.putpixel((size[0] - 1, size[1] - 1), (90, 0, 0))
+    block = ImagePreprocessing.model_validate(
+        {"input": "x", "height": 9, "width": 13, "fit": fit, "channel_order": order}
+    )
+    tensor = to_tensor(decode_image(_save(image, "PNG")), block)
+    assert tensor.shape[0] == (1 if order == "L" else 3)
+    assert fit == "keep" or tensor.shape[1:] == (9, 13)
+    assert np.isfinite(tensor).all()
+
+
+_MADE = functools.cache(lambda name: FILES[name]())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(list(FILES)),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4),
+    kept=st.floats(0, 1),
+)
+def test_no_file_makes_anything_but_a_picture_or_a_refusal(
+    name: str, changes: list[tuple[float, int]], kept: float
+) -> None:
+    data = bytearray(_MADE(name))
+    for place, value in changes:
+        data[int(place * (len(data) - 1))] = value
+    try:
+        image = decode_image(bytes(data[: int(kept * len(data)) + 1]))
+    except (ImageError, ImageTooLarge):
+        return
+    assert image.mode in ("L", "RGB")
+
+
+def test_a_drawn_line_of_pixels_is_found_without_a_square_that_fills_the_memory() -> None:
+    block = BLOCK.model_copy(update={"fit": "content", "mean": (0.0,) * 3, "std": (1.0,) * 3})
+    line = Image.new("RGB", (60_000, 3), "white")
+    line.paste((0, 0, 0), (10_000, 1, 50_000, 2))
+    tracemalloc.start()
+    tensor = to_tensor(line, block)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 100 << 20
+    assert tensor.shape == (3, 24, 24)
+    assert tensor[:, :11].min() == tensor[:, 13:].min() == 1
+    assert tensor.min() < 1

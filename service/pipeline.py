@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from models.errors import InputError, SlipwayError
 from service.batching.ticket import Ticket
-from service.completion import complete
+from service.completion import complete, under_terms
 from service.errors import BadRequest, InferenceFailed, InputRefused, NotReady, QueueFull
 from service.offload import offload
 from service.registry import ServedModel
@@ -104,7 +104,7 @@ async def _predict_window(
     terms.check(clock())
     if isinstance(task, GenerationTask):
         began = clock()
-        answers = await _each(_generate(model, task, ask, terms.deadline) for ask in asks)
+        answers = await _each(_generate(model, task, ask, terms) for ask in asks)
         prediction.answers.extend(answers)
         phases.infer_s += clock() - began
         return
@@ -218,14 +218,13 @@ async def _postprocess(
     return answers
 
 
-async def _generate(
-    model: ServedModel, task: GenerationTask, ask: Ask, deadline: float | None
-) -> Answer:
+async def _generate(model: ServedModel, task: GenerationTask, ask: Ask, terms: Terms) -> Answer:
     if task.is_heavy(ask.instance):
         request = await offload(task.preprocess, ask.instance, ask.options)
     else:
         request = task.preprocess(ask.instance, ask.options)
-    done = await complete(model, request, task.new_reader(ask.options), deadline=deadline)
+    request = under_terms(request, terms, asyncio.get_running_loop().time())
+    done = await complete(model, request, task.new_reader(ask.options), deadline=terms.deadline)
     return task.postprocess(request, done.reader, done.finish_reason)
 
 

@@ -3,7 +3,7 @@ of the event loop, where a client library's objects per sample would take a hund
 """
 
 from service.observability.families import FAMILIES, HistogramFamily, Labels
-from service.observability.meters import Histogram
+from service.observability.histogram import Histogram
 from service.observability.metrics import Metrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -6,7 +6,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from service.observability.meters import Dump, Histogram, ModelMeters
+from service.observability.histogram import Histogram
+from service.observability.meters import Dump, ModelMeters
 from service.observability.metrics import Metrics
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -127,7 +128,13 @@ def _model_histogram(
 
 
 def _writes_text(meters: ModelMeters) -> bool:
-    return meters.prompt_tokens > 0
+    return meters.written.is_used
+
+
+def _finished(metrics: Metrics) -> Iterator[Sample]:
+    for meters in metrics.models():
+        for reason, count in meters.written.finished.items():
+            yield _of(meters, ("finished_reason", reason)), count
 
 
 _MODEL = ("model", "version")
@@ -188,19 +195,38 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "time_to_first_token_seconds", "From arrival to the first token.", _writes_text
     ),
     _model_histogram("inter_token_latency_seconds", "Between two tokens.", _writes_text),
+    _model_histogram(
+        "e2e_request_latency_seconds", "From arrival to an answer's last token.", _writes_text
+    ),
+    _model_histogram("request_prompt_tokens", "Tokens of one prompt.", _writes_text),
+    _model_histogram("request_generation_tokens", "Tokens of one answer.", _writes_text),
+    Family(
+        "request_success_total",
+        "counter",
+        "Answers written, by finish reason: stop, length; abort for callers that left.",
+        (*_MODEL, "finished_reason"),
+        _finished,
+    ),
+    Family(
+        "streams_open",
+        "gauge",
+        "Event streams under way.",
+        _MODEL,
+        _per_model(lambda meters: meters.written.streams_open),
+    ),
     Family(
         "prompt_tokens_total",
         "counter",
         "Tokens read.",
         _MODEL,
-        _per_model(lambda meters: meters.prompt_tokens),
+        _per_model(lambda meters: meters.written.prompt_tokens),
     ),
     Family(
-        "generated_tokens_total",
+        "generation_tokens_total",
         "counter",
         "Tokens written.",
         _MODEL,
-        _per_model(lambda meters: meters.generated_tokens),
+        _per_model(lambda meters: meters.written.generation_tokens),
     ),
     Family(
         "pending_requests",

@@ -14,7 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 
-from service.observability.meters import Histogram
+from service.observability.histogram import Histogram
 
 _log = logging.getLogger("slipway.heartbeat")
 

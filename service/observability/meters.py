@@ -1,26 +1,22 @@
 """One model version's cells: what it counted and how long its requests took. Base units.
 
-Cells of our own instead of a client library's: on the hot path a library histogram costs about a
-microsecond per observation (a lock per bucket walk), ours a quarter. Everything is written by the event
-loop's thread, so no lock is needed.
+Everything is written by the event loop's thread, so no lock is needed.
 
 Cells can be dumped as JSON and added to others': that is how several front ends answer with one sum.
 """
 
 import time
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
+from service.observability.histogram import Histogram
+from service.observability.written import WrittenMeters
+
 if TYPE_CHECKING:
     from service.workers.base import LoadReport
 
-SECONDS = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 PHASES = ("request", "queue", "compute_input", "compute_infer", "compute_output")
@@ -29,32 +25,6 @@ _REFUSALS = (429, 503)
 
 Dump = dict[str, Any]
 """Cells in JSON's types."""
-
-
-class Histogram:
-    """One child. `observe` takes a weight: a batch's phase counts once per item in it."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float, weight: int = 1) -> None:
-        self.counts[bisect_left(self.bounds, value)] += weight
-        self.total += value * weight
-
-    @property
-    def count(self) -> int:
-        return sum(self.counts)
-
-    def dump(self) -> list[float]:
-        return [self.total, *self.counts]
-
-    def add(self, dumped: list[float]) -> None:
-        self.total += dumped[0]
-        self.counts = [a + int(b) for a, b in zip(self.counts, dumped[1:], strict=True)]
 
 
 @dataclass(slots=True)
@@ -82,10 +52,7 @@ class SessionInfo:
         return cls(requested_provider, active, report.threads)
 
 
-_SUMS = (
-    "inference_count", "execution_count", "fail_count", "fail_s", "prompt_tokens",
-    "generated_tokens",
-)  # fmt: skip
+_SUMS = ("inference_count", "execution_count", "fail_count", "fail_s")
 _REASONS = ("failures", "rejected", "dropped", "load_failures")
 
 
@@ -102,16 +69,13 @@ class ModelMeters:
         self.last_inference_ms = 0
         self.fail_count = 0
         self.fail_s = 0.0
-        self.time_to_first_token = Histogram()
-        self.inter_token_latency = Histogram()
+        self.written = WrittenMeters()
         self.requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.rejected: defaultdict[str, int] = defaultdict(int)
         self.dropped: defaultdict[str, int] = defaultdict(int)
         self.load_failures: defaultdict[str, int] = defaultdict(int)
         self.in_flight = 0
-        self.prompt_tokens = 0
-        self.generated_tokens = 0
         self.load_s = 0.0
         self.session: SessionInfo | None = None
         self.pending: Callable[[], int] = lambda: 0
@@ -169,8 +133,7 @@ class ModelMeters:
         return {
             **{f"{phase}_seconds": cell for phase, cell in self.phases.items()},
             "batch_size": self.batch_size,
-            "time_to_first_token_seconds": self.time_to_first_token,
-            "inter_token_latency_seconds": self.inter_token_latency,
+            **self.written.histograms(),
         }
 
     def dump(self) -> Dump:
@@ -180,6 +143,7 @@ class ModelMeters:
             "sums": [getattr(self, name) for name in _SUMS],
             "reasons": [dict(getattr(self, name)) for name in _REASONS],
             "requests": dump_pairs(self.requests),
+            "written": self.written.dump(),
             "last_inference_ms": self.last_inference_ms,
             "in_flight": self.in_flight,
             "pending": self.pending(),
@@ -204,11 +168,13 @@ class ModelMeters:
             for reason, count in reasons.items():
                 getattr(self, name)[reason] += count
         add_pairs(self.requests, dump["requests"])
+        self.written.add(dump["written"])
         self.last_inference_ms = max(self.last_inference_ms, dump["last_inference_ms"])
 
     def show(self, dumps: Sequence[Dump]) -> None:
         """Gauges of the living front ends: sums, but ready only where every one of them is."""
         self.in_flight = sum(dump["in_flight"] for dump in dumps)
+        self.written.streams_open = sum(dump["written"]["streams_open"] for dump in dumps)
         waiting = sum(dump["pending"] for dump in dumps)
         is_ready = all(dump["is_ready"] for dump in dumps)
         self.pending = lambda: waiting

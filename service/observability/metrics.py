@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from service.observability.histogram import Histogram
 from service.observability.meters import (
     Dump,
-    Histogram,
     ModelMeters,
     SilentMeters,
     add_pairs,
@@ -21,7 +21,7 @@ from service.observability.process_info import ProcessInfo, read_process
 if TYPE_CHECKING:
     from service.workers.base import ModelKey
 
-__all__ = ["Histogram", "Metrics", "ModelMeters"]
+__all__ = ["Metrics", "ModelMeters"]
 
 _MOST_OLD_VERSIONS = 16
 

@@ -3,47 +3,25 @@
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
 from tokenizers import Tokenizer
 
 from models.blocks import GenerationPostprocessing, PromptPreprocessing
 from models.bundle import Bundle
 from models.errors import InputError, ManifestInvalid, TextEmpty, TextTooLong
-from service.generation.request import GenerationRequest, SamplingParams
+from service.chat.encoding import ChatEncoder
+from service.chat.template import ChatTemplate
+from service.generation.request import GenerationRequest
 from service.tasks.base import Answer, GenerationTask, TaskOptions, TokenReader
 from service.tasks.detokenizer import Detokenizer
 from service.tasks.examples import golden_item
 from service.tasks.inputs import read_text
+from service.tasks.sampling_options import TextGenerationOptions, check_tokens, sampling_params
 
-MAX_STOP_STRINGS = 4
 _EXAMPLE_TOKENS = 12
 
 Prompt = str | tuple[int, ...]
 """Text, or token ids of the model's own tokenizer."""
-
-
-class TextGenerationOptions(TaskOptions):
-    max_tokens: int | None = Field(
-        default=None, ge=1, le=1_048_576, description="longest answer; default: the model's"
-    )
-    temperature: float = Field(
-        default=1.0, ge=0, le=2, description="0 always takes the likeliest token"
-    )
-    top_p: float = Field(
-        default=1.0, gt=0, le=1, description="sample from the likeliest tokens with this much mass"
-    )
-    top_k: int = Field(default=0, ge=0, le=1_000_000, description="… or this many; 0: no limit")
-    seed: int | None = Field(
-        default=None, ge=-(2**63), lt=2**63, description="same seed, same answer"
-    )
-    stop: tuple[str, ...] = Field(
-        default=(), max_length=MAX_STOP_STRINGS, description="texts before which the answer ends"
-    )
-
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else () if value is None else value
 
 
 class GeneratedText(BaseModel):
@@ -77,6 +55,8 @@ class TextGeneration(GenerationTask[Prompt, TextGenerationOptions]):
         self.vocabulary_size = self.tokenizer.get_vocab_size(with_added_tokens=True)
         longest = max((len(token) for token in self.tokenizer.get_vocab()), default=1)
         self._max_characters = self.context_tokens * longest
+        self.tool_call_format = prompt.tool_call_format
+        self.chat = self._open_chat(prompt.chat_template)
 
     def read_json(self, value: object) -> Prompt:
         return read_text(value, self.field)
@@ -90,17 +70,10 @@ class TextGeneration(GenerationTask[Prompt, TextGenerationOptions]):
                 f"the prompt's {len(ids)} tokens{wanted} do not fit: this model's context holds "
                 f"{self.context_tokens} tokens, prompt and answer together"
             )
-        return GenerationRequest(
-            ids,
-            SamplingParams(
-                max_tokens=options.max_tokens or min(room, self._generation.default_max_tokens),
-                temperature=options.temperature,
-                top_p=options.top_p,
-                top_k=options.top_k,
-                seed=options.seed,
-                stop_token_ids=self._generation.stop_token_ids,
-            ),
-        )
+        check_tokens(options, self.vocabulary_size)
+        longest = options.max_tokens or min(room, self._generation.default_max_tokens)
+        params = sampling_params(options, longest, self._generation.stop_token_ids)
+        return GenerationRequest(ids, params)
 
     def new_reader(self, options: TextGenerationOptions) -> Detokenizer:
         return Detokenizer(self.tokenizer, [text for text in options.stop if text])
@@ -129,6 +102,20 @@ class TextGeneration(GenerationTask[Prompt, TextGenerationOptions]):
             if text.strip():
                 return text
         return "def main():\n"
+
+    def _open_chat(self, file: str | None) -> ChatEncoder | None:
+        """None for a model that does not chat. Raises ManifestInvalid for a template that fails."""
+        if file is None:
+            return None
+        stops = self._generation.stop_token_ids
+        tokens = {"bos_token": self._prompt.bos_token_id, "eos_token": stops[0] if stops else None}
+        names = {
+            name: self.tokenizer.id_to_token(token) or ""
+            for name, token in tokens.items()
+            if token is not None
+        }
+        template = ChatTemplate(self.bundle.read_text(file), names)
+        return ChatEncoder(self.tokenizer, template, self._max_characters)
 
     def _encode(self, text: str) -> tuple[int, ...]:
         if len(text) > self._max_characters:  # cannot fit: spare the tokenizer the rest

@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.observability.exposition import text
 from service.observability.families import FAMILIES
-from service.observability.meters import Histogram, SessionInfo
+from service.observability.histogram import Histogram
+from service.observability.meters import SessionInfo
 from service.observability.metrics import Metrics
 from service.workers.base import ModelKey
 
@@ -44,7 +45,8 @@ def filled() -> Metrics:
     meters.dropped["deadline"] += 2
     meters.load_failures["exam"] += 1
     meters.session = SessionInfo("cuda", "cpu", 4)
-    meters.prompt_tokens = 7
+    meters.written.prompt_tokens = 7
+    meters.written.finished["stop"] += 1
     metrics.worker_restarts["lost"] += 1
     metrics.frontend_restarts["hung"] += 1
     metrics.records_dropped = lambda: {"access_log": 3}
@@ -84,8 +86,8 @@ def test_values_are_those_that_were_counted() -> None:
 
 def test_a_histogram_counts_at_or_below_each_bound() -> None:
     metrics = Metrics({})
-    cell = metrics.model(KEY).time_to_first_token
-    metrics.model(KEY).prompt_tokens = 1
+    cell = metrics.model(KEY).written.time_to_first_token
+    metrics.model(KEY).written.prompt_tokens = 1
     for value in (0.0001, 0.00011, 30.0, 31.0):
         cell.observe(value)
     found = samples(metrics)

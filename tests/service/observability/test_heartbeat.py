@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from service.observability.heartbeat import BEAT_S, STALE_S, Heartbeat
-from service.observability.meters import Histogram
+from service.observability.histogram import Histogram
 from tests.service.loops import in_loop
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from service.observability.meters import Histogram, SessionInfo
+from service.observability.histogram import Histogram
+from service.observability.meters import SessionInfo
 from service.observability.metrics import Metrics, merged
 from service.workers.base import ModelKey
 

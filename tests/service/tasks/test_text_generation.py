@@ -78,7 +78,7 @@ def test_token_ids_outside_the_vocabulary_are_refused(writer: TextGeneration, to
         {"top_p": 1.1},
         {"stop": ["a"] * 5},
         {"seed": 2**63},
-        {"logit_bias": {}},
+        {"logit_bias": {"5": 101}},
     ],
 )
 def test_options_out_of_bounds_are_refused(

@@ -92,19 +92,23 @@ def _stages(work: Work[Any], folder: RunFolder, request: Request, report: Report
 
     report.stage("export")
     trained.module.cpu()
-    export.export(plan, work.sample_inputs(*export.example_size(plan)), graph)
-    report.line(f"{MODEL_FILE}, {graph.stat().st_size:,} bytes")
+    for part in (plan, *plan.beside):
+        target = folder.staged / part.file
+        sample = part.example or work.sample_inputs
+        export.export(part, sample(*export.example_size(part)), target)
+        report.line(f"{part.file}, {target.stat().st_size:,} bytes")
 
     report.stage("verify", "torch against ONNX Runtime")
     torch_side = work.torch_predict(plan) or predict.torch_predict(plan, train.CPU)
     onnx_side = work.onnx_predict(graph) or predict.onnx_predict(graph)
     parity = verify.verify(work, plan, torch_side, onnx_side, report)
+    more = verify.verify_more(work, torch_side, onnx_side, report)
 
     report.stage("optimize", "variants against fp32")
     variants = optimize.optimize(work, plan, folder.staged, evaluation[0], report)
 
     report.stage("publish")
-    findings = publish.Findings(evaluation, (*gates, parity), variants)
+    findings = publish.Findings(evaluation, (*gates, parity, *more), variants)
     return publish.publish(work, trained, findings, graph, request.repository, report)
 
 

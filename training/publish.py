@@ -34,6 +34,7 @@ _HOW_TO_ASK = {
     "question-answering": """'{"question": "…", "context": "…"}'""",
     "text-similarity": """'{"text": "…", "text_pair": "…"}'""",
     "text-generation": '"def "',
+    "text-to-text": '"some text"',
     "image-generation": "LABEL",
 }
 

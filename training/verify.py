@@ -40,6 +40,21 @@ def verify(
     return verify_plan(plan, work.sample_inputs, limit, (torch_side, onnx_side), report)
 
 
+def verify_more(
+    work: Work[Any], torch_side: Predict, onnx_side: Predict, report: Reporter
+) -> tuple[Gate, ...]:
+    """What this kind of work asks beyond equal outputs. Raises GateFailed."""
+    gates = work.verify_more(torch_side, onnx_side)
+    for gate in gates:
+        report.line(f"{gate.name}: {figure(gate.measured)} ({gate.detail})")
+        if not gate.passed:
+            raise GateFailed(
+                f"{gate.name}: {figure(gate.measured)}, which must be {gate.comparison} "
+                f"{figure(gate.limit)} ({gate.detail}); nothing was published"
+            )
+    return gates
+
+
 def verify_plan(
     plan: ExportPlan,
     sample_inputs: Callable[[int, int | None], Arrays],

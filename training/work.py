@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 import lightning
 import torch
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from models.errors import UsageError
-from models.manifest import Evaluation, ManifestDraft, TensorSpec
+from models.manifest import MODEL_FILE, Evaluation, Gate, ManifestDraft, TensorSpec
 from training.config import ConfigT
 
 Array = NDArray[Any]
@@ -29,10 +29,12 @@ Predict = Callable[[Mapping[str, Array]], Arrays]
 
 @dataclass
 class ExportPlan:
-    """How to turn a trained network into a graph.
+    """How to turn a trained network into a graph, or into several: `beside` are the bundle's other ones.
 
     `module` is in eval mode; its forward takes tensors in the order of `inputs` and returns one
-    tensor, or a tuple in the order of `outputs`. Named axes of the specs become dynamic axes.
+    tensor, or a tuple in the order of `outputs`. Named axes of the specs become dynamic axes. Where
+    there are graphs beside, the work brings its own ways to ask (`torch_predict`, `onnx_predict`), which
+    take `sample_inputs` through all of them.
     """
 
     module: torch.nn.Module
@@ -43,6 +45,10 @@ class ExportPlan:
     axis_limits: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # axis → (min, max)
     custom_translations: Mapping[Callable[..., Any], Callable[..., Any]] | None = None
     finish: Callable[[Path], None] | None = None  # last changes to the written graph, in place
+    file: str = MODEL_FILE
+    # Inputs to trace with, of a batch size and a length; None: the work's `sample_inputs`.
+    example: "Callable[[int, int | None], Arrays] | None" = None
+    beside: "tuple[ExportPlan, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ class CardTable:
 
 class Work(ABC, Generic[ConfigT]):
     """One run's kind of work. Methods are called in the order in which they stand here."""
+
+    # Whether `train_loader` gives each of several processes (`training.distributed`) its own part.
+    is_distributable: ClassVar[bool] = False
 
     def __init__(self, config: ConfigT, data: Path | None) -> None:
         self.config = config
@@ -122,6 +131,10 @@ class Work(ABC, Generic[ConfigT]):
     def onnx_predict(self, graph: Path) -> Predict | None:  # noqa: ARG002
         """How to ask the exported graph. None: one plain ONNX Runtime run."""
         return None
+
+    def verify_more(self, torch_side: Predict, onnx_side: Predict) -> tuple[Gate, ...]:  # noqa: ARG002
+        """Gates of parity beyond equal outputs, e.g. that both sides write the same text."""
+        return ()
 
     def golden(self, predict: Predict) -> tuple[Arrays, Arrays]:
         """Inputs and outputs of the golden exam, ≥ 3 items; `predict` is the ONNX graph."""

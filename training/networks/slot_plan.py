@@ -74,15 +74,17 @@ def decoder_predict(decoder: Decoder) -> Predict:
     return predict
 
 
-def record_dialect(graph: Path) -> None:
+def record_dialect(
+    graph: Path, dialect: str = DIALECT, dialect_version: str = DIALECT_VERSION
+) -> None:
     """Write into the file what the engine checks first: dialect, its version, the operators used."""
     model = onnx.load(graph)
     operators = sorted({node.op_type for node in model.graph.node})
     onnx.helper.set_model_props(
         model,
         {
-            "slipway.dialect": DIALECT,
-            "slipway.dialect_version": DIALECT_VERSION,
+            "slipway.dialect": dialect,
+            "slipway.dialect_version": dialect_version,
             "slipway.operators": " ".join(operators),
         },
     )

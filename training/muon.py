@@ -77,7 +77,7 @@ def configure(
     matrices: list[torch.nn.Parameter] = []
     others: list[torch.nn.Parameter] = []
     for name, weight in network.named_parameters():
-        hidden = weight.ndim == 2 and not name.startswith(("embedding.", "head."))
+        hidden = weight.ndim == 2 and not name.startswith(("embedding.", "positions.", "head."))
         (matrices if hidden else others).append(weight)
     optimizer = MuonAdamW(matrices, others, matrix_learning_rate, config)
     scheduler = torch.optim.lr_scheduler.LambdaLR(

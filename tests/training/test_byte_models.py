@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from training.byte_models import ByteModel, gzip_bits_per_byte
+from training.byte_models import ByteModel, compressors_bits_per_byte
 
 
 def witten_bell(training: list[bytes], context: bytes, byte: int, order: int) -> float:
@@ -51,9 +51,12 @@ def test_longer_contexts_help_on_text_that_repeats() -> None:
     assert costs == sorted(costs, reverse=True)
 
 
-def test_gzip_counts_its_own_bytes() -> None:
+def test_compressors_count_their_own_bytes() -> None:
     text = b"spam and eggs " * 100
-    assert gzip_bits_per_byte(text) == 8 * len(gzip.compress(text, 9)) / len(text)
+    paid = compressors_bits_per_byte(text)
+    assert paid["gzip"] == 8 * len(gzip.compress(text, 9)) / len(text)
+    assert set(paid) == {"gzip", "bz2", "lzma"}
+    assert all(0 < bits < 8 for bits in paid.values())
 
 
 def test_bytes_never_seen_still_have_a_price() -> None:

@@ -1,35 +1,43 @@
-"""Plain text of one's own: a file, or a folder of .txt and .py files, given with --data.
+"""Plain text of one's own, given with --data: a text file, a JSONL file with a `text` in every line, or
+a folder of these.
 
-The last tenth of every file is held out, cut at the end of a line: text is judged on what follows what
-was learned, not on neighbours of it.
+The last part of every text file is held out, cut at the end of a line: text is judged on what follows
+what was learned, not on neighbours of it. Of a JSONL file, whose lines are texts of their own, the last
+lines are held out.
 """
 
+import json
 from pathlib import Path
 
 from training.data.documents import Corpus, Document
+from training.data.split_files import read_utf8
 from training.errors import DataError
 
-_SUFFIXES = frozenset({".md", ".py", ".txt"})
-_HELD_OUT_SHARE = 10  # one tenth
+_SUFFIXES = frozenset({".md", ".py", ".txt", ".jsonl"})
 _SMALLEST_BYTES = 4_096
 
+Sides = tuple[list[Document], list[Document]]
 
-def read_text_files(data: Path) -> Corpus:
-    """Raises DataError naming the file (and line) that cannot be used."""
-    pairs = [_split(path, data) for path in _files(data)]
-    corpus = Corpus(
-        dataset=data.name,
-        split="last tenth of each file",
-        train=tuple(train for train, _ in pairs if train.text),
-        held_out=tuple(held_out for _, held_out in pairs if held_out.text),
-    )
-    size_bytes = sum(len(document.text) for document in (*corpus.train, *corpus.held_out))
-    if size_bytes < _SMALLEST_BYTES or not corpus.train or not corpus.held_out:
+
+def read_text_files(data: Path, held_out: float = 0.1) -> Corpus:
+    """`held_out` is the part of every file that nothing is learned from.
+
+    Raises DataError naming the file (and line) that cannot be used.
+    """
+    train: list[Document] = []
+    last: list[Document] = []
+    for path in _files(data):
+        name = path.name if path == data else path.relative_to(data).as_posix()
+        read = _read_lines if path.suffix == ".jsonl" else _read_text
+        for side, documents in zip((train, last), read(path, name, held_out), strict=True):
+            side += [document for document in documents if document.text]
+    size_bytes = sum(len(document.text) for document in (*train, *last))
+    if size_bytes < _SMALLEST_BYTES or not train or not last:
         raise DataError(
             f"{data}: {size_bytes} characters of text are too few to learn from and be judged on; "
             f"at least {_SMALLEST_BYTES} in more than one line are needed"
         )
-    return corpus
+    return Corpus(data.name, f"last {held_out:.0%} of each file", tuple(train), tuple(last))
 
 
 def _files(data: Path) -> list[Path]:
@@ -43,21 +51,26 @@ def _files(data: Path) -> list[Path]:
     return found
 
 
-def _split(path: Path, data: Path) -> tuple[Document, Document]:
-    name = path.name if path == data else path.relative_to(data).as_posix()
-    text = _read(path)
-    cut = text.rfind("\n", 0, len(text) - len(text) // _HELD_OUT_SHARE) + 1
-    return Document(name, text[:cut]), Document(f"{name} (end)", text[cut:])
+def _read_text(path: Path, name: str, held_out: float) -> Sides:
+    text = read_utf8(path)
+    cut = text.rfind("\n", 0, len(text) - int(len(text) * held_out)) + 1
+    return [Document(name, text[:cut])], [Document(f"{name} (end)", text[cut:])]
 
 
-def _read(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {line}: not UTF-8 text (byte {data[error.start]:#04x}); convert it first"
-        ) from error
+def _read_lines(path: Path, name: str, held_out: float) -> Sides:
+    documents = []
+    for number, line in enumerate(read_utf8(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number}: not JSON ({error})") from error
+        text = entry.get("text") if isinstance(entry, dict) else None
+        if not isinstance(text, str):
+            raise DataError(
+                f'{path}, line {number}: expected an object with a text, {{"text": "…"}}'
+            )
+        documents.append(Document(f"{name}:{number}", text))
+    cut = len(documents) - max(1, int(len(documents) * held_out))
+    return documents[:cut], documents[cut:]

@@ -14,6 +14,7 @@ def pycode_gpt() -> TextGenerationConfig:
         name="pycode-gpt",
         decoder=DecoderConfig(context=256, width=192, layers=4, heads=6, kv_heads=2, hidden=512),
         vocabulary=2048,
+        isolate_documents=False,
         epochs=5,
         epoch_windows=896,
         batch_size=8,

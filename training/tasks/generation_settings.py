@@ -1,4 +1,6 @@
-"""What a text-generation run may be told, beyond what every run may be told."""
+"""What runs that train a decoder may be told, beyond what every run may be told."""
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,30 +13,63 @@ class DecoderOptimConfig(OptimConfig):
 
     matrix_learning_rate: float = Field(
         default=0.02,
-        gt=0,
+        ge=0,
         description="optimizer adamw: the step size, at the peak, of Muon, which takes "
-        "the hidden matrices' steps beside it; another optimizer takes all steps itself",
+        "the hidden matrices' steps beside it; 0, or another optimizer: one takes all steps",
     )
 
 
-class TextGenerationConfig(RunConfig):
+class LanguageConfig(RunConfig):
     """`batch_size` counts windows of `decoder.context` tokens."""
 
     optim: DecoderOptimConfig = DecoderOptimConfig()
 
     decoder: DecoderConfig = Field(description="sizes of the network")
+    tokenizer: Literal["bytes", "characters", "bpe"] = Field(
+        default="bpe",
+        description="what a token is: a byte, a character of the training texts, or a piece learned "
+        "from them; any text can be written in each",
+    )
     vocabulary: int = Field(
-        default=2048, ge=258, le=262_144, description="tokens of the byte-level BPE tokenizer"
+        default=2048, ge=258, le=262_144, description="tokenizer bpe: how many tokens it has"
     )
-    epoch_windows: int = Field(
-        ge=1, description="windows of text in one epoch; a run need not see all of the text"
-    )
-    validation_windows: int = Field(
-        default=64, ge=1, description="windows kept from training to choose the best weights"
+    isolate_documents: bool = Field(
+        default=True,
+        description="tokens see only their own text, also where several share a window, as when the "
+        "model is asked; false: a window is one text, which is quicker and does no harm to long ones",
     )
     sample_prompts: tuple[str, ...] = Field(
         default=("\n",), description="beginnings continued on the bundle's sample sheet"
     )
     default_max_tokens: int = Field(
         default=64, ge=1, description="length of an answer when the caller does not say"
+    )
+
+
+class TextGenerationConfig(LanguageConfig):
+    """Texts that are learned whole."""
+
+    held_out: float = Field(
+        default=0.1,
+        gt=0,
+        lt=0.9,
+        description="part of each of one's own files, its end, that is judged on and never learned",
+    )
+    epoch_windows: int = Field(
+        ge=1,
+        description="windows of text in one epoch; a run need not see all of the text, or may see it "
+        "many times",
+    )
+    validation_windows: int = Field(
+        default=64,
+        ge=1,
+        description="windows at the end of the training text that only choose the best weights; at "
+        "most a tenth of it",
+    )
+    judged_overlap: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="part of each window of held-out text that is read again for its successor, so "
+        "that no token is judged on hardly any context; 0.5 takes twice the time of 0",
     )

@@ -1,5 +1,6 @@
 """Text of one's own: the end of every file is held out, and bad files are named."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,31 @@ def test_folder_is_read_file_by_file_in_order(tmp_path: Path) -> None:
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
     corpus = read_text_files(tmp_path)
     assert [document.name for document in corpus.train] == ["a.txt", "b/d.md", "c.txt"]
+
+
+def test_of_jsonl_every_line_is_a_text_and_the_last_ones_are_held_out(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    texts = [f"text {number}\u2028of two lines\n" * 20 for number in range(40)]
+    path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    corpus = read_text_files(path, held_out=0.25)
+    assert [document.text for document in corpus.train] == texts[:30]
+    assert [document.text for document in corpus.held_out] == texts[30:]
+    assert corpus.split == "last 25% of each file"
+
+
+@pytest.mark.parametrize("line", ['{"text": 3}', '["text"]', '{"text": "…', '{"content": "x"}'])
+def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text(f"{json.dumps({'text': LINES})}\n\n{line}\n")
+    with pytest.raises(DataError, match=r"texts\.jsonl, line 3: "):
+        read_text_files(path)
+
+
+def test_how_much_is_held_out_can_be_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "play.txt"
+    path.write_text(LINES)
+    [held_out] = read_text_files(path, held_out=0.3).held_out
+    assert 0.29 < len(held_out.text) / len(LINES) < 0.31
 
 
 def test_byte_order_mark_is_no_text(tmp_path: Path) -> None:

@@ -1,7 +1,16 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from training.networks.anomaly_map import AnomalyMap
+from training.train import cpu_threads
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with cpu_threads(1):
+        yield
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 24), (16, 40)])

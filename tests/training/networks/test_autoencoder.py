@@ -1,8 +1,17 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from tests.training.networks.inspectors import SIDE, good_pictures, reconstruction
 from training.networks.autoencoder import Autoencoder
+from training.train import cpu_threads
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with cpu_threads(1):
+        yield
 
 
 @pytest.mark.parametrize("side", [16, 48])
@@ -19,15 +28,15 @@ def test_the_middle_is_as_narrow_as_asked() -> None:
 
 def test_one_picture_is_learned_by_heart() -> None:
     torch.manual_seed(0)
-    network, picture = Autoencoder(width=8, latent=16), torch.randn(1, 3, 4, 4)
+    network, picture = Autoencoder(width=4, latent=8), torch.randn(1, 3, 2, 2)
     picture = torch.nn.functional.interpolate(picture, (32, 32), mode="bilinear")
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    for _ in range(150):
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
+    for _ in range(80):
         loss = (network(picture) - picture).pow(2).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    assert loss < 0.1 * picture.pow(2).mean()
+    assert loss < 0.2 * picture.pow(2).mean()
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
@@ -39,7 +48,7 @@ def test_every_picture_has_a_score_and_a_map(batch: int) -> None:
 
 def test_good_pictures_are_one_on_average() -> None:
     detector = reconstruction()
-    assert detector(good_pictures())[1].mean() == pytest.approx(1, rel=0.05)
+    assert detector(good_pictures())[1].mean().item() == pytest.approx(1, rel=0.05)
 
 
 def test_what_cannot_be_redrawn_is_shown_where_it_is() -> None:

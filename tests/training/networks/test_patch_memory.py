@@ -1,9 +1,18 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
 
 from tests.training.networks.inspectors import SIDE, good_pictures, patch_memory
 from training.networks import patch_memory as subject
+from training.train import cpu_threads
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with cpu_threads(1):
+        yield
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

@@ -61,7 +61,7 @@ def test_bundle_is_complete(trained: tuple[Bundle, Path]) -> None:
     manifest = bundle.manifest
     assert (manifest.task, manifest.runner) == ("text-generation", "generation")
     assert manifest.evaluation[0].metric == "bits-per-byte"
-    assert set(manifest.evaluation[0].baselines) == {"order-3-bytes", "gzip"}
+    assert set(manifest.evaluation[0].baselines) >= {"order-3-bytes", "gzip"}
     assert {gate.name for gate in manifest.gates} == {"parity"}
     assert {"tokenizer.json", "golden.npz", "plots/samples.png", "plots/loss.png"} <= set(
         manifest.files
@@ -75,7 +75,13 @@ def test_engine_passes_the_exam_and_continues_as_torch_does(trained: tuple[Bundl
     decoder = Decoder(config.decoder, tokenizer.get_vocab_size()).eval()  # type: ignore[attr-defined]
     [best] = runs.rglob("best*")
     weights = torch.load(best, weights_only=True)
-    decoder.load_state_dict({key.removeprefix("network."): w for key, w in weights.items()})
+    decoder.load_state_dict(
+        {
+            key.removeprefix("network."): weight
+            for key, weight in weights.items()
+            if key.startswith("network.")
+        }
+    )
     prompt = [0, *tokenizer.encode("10 green").ids]
     ids = torch.tensor([prompt])
     with torch.inference_mode():
@@ -87,7 +93,7 @@ def test_engine_passes_the_exam_and_continues_as_torch_does(trained: tuple[Bundl
     answer: queue.Queue[GenerationEvent] = queue.Queue()
     greedy = SamplingParams(max_tokens=12, temperature=0.0)
     payload = GenerationRequest(tuple(prompt), greedy).to_json()
-    host.submit(1, payload, lambda _, data: answer.put(GenerationEvent.from_json(data)))
+    host.submit(1, payload, lambda events: [answer.put(event) for _, event in events])
     tokens: list[int] = []
     while (event := answer.get(timeout=20)).finish_reason is None:
         tokens.extend(event.token_ids)
@@ -119,10 +125,12 @@ def work_on(song: Path, *settings: str) -> TextGenerationWork:
 def test_validation_windows_are_never_trained_on(song: Path) -> None:
     work = work_on(song, "epoch_windows=500", "validation_windows=5")
     work.prepare()
-    validation = {tuple(row) for batch in work.val_loader() for row in batch.tolist()}
-    trained_on = {tuple(row) for batch in work.train_loader() for row in batch.tolist()}
-    assert validation
-    assert not validation & trained_on
+    work.windows.stream = torch.arange(len(work.windows.stream))  # tokens that say where they stand
+    validation = {place for _, targets in work.val_loader() for place in targets.flatten().tolist()}
+    learned = {place for _, targets in work.train_loader() for place in targets.flatten().tolist()}
+    assert len(validation) == 5 * 64
+    assert not validation & learned
+    assert len(learned) > 0.9 * (len(work.windows.stream) - len(validation))
 
 
 def test_samples_are_held_out_text_and_the_same_on_every_call(song: Path) -> None:

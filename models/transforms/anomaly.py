@@ -5,6 +5,7 @@ of the wanted picture, h and w of the graph's map.
 """
 
 import io
+import math
 
 import numpy as np
 from PIL import Image
@@ -29,13 +30,17 @@ def heat_map(values: np.ndarray, placed: Placement, size: Size, low: float, high
     box = (
         placed.left * across,
         placed.top * down,
-        (placed.left + max(1, placed.size[0])) * across,
-        (placed.top + max(1, placed.size[1])) * down,
+        min((placed.left + max(1, placed.size[0])) * across, columns),  # rounding may go beyond
+        min((placed.top + max(1, placed.size[1])) * down, rows),
     )
     # Shades are enlarged, not values: a quarter of the memory, and no visible difference.
     image = Image.fromarray(grey_levels(values, low, high))
     if size != image.size or box != (0, 0, columns, rows):
-        image = image.resize(size, Image.Resampling.BILINEAR, box=box)
+        # Cropped first: the resampling looks beyond its box, and a letterbox's border would shine through.
+        left, top = math.floor(box[0]), math.floor(box[1])
+        image = image.crop((left, top, math.ceil(box[2]), math.ceil(box[3])))
+        inner = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+        image = image.resize(size, Image.Resampling.BILINEAR, box=inner)
     out = io.BytesIO()
     image.save(out, format="PNG")
     return out.getvalue()

@@ -28,7 +28,9 @@ GOOD = "good"
 
 _GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
 _MASKS = "ground_truth"
-_NOTES = ("readme", "license")  # files that data sets bring along
+# Files that data sets bring along; anything else that is no picture is refused.
+_NOTES = frozenset({"readme", "license", "licence"})
+_NOTE_SUFFIXES = frozenset({"", ".txt", ".md", ".html", ".pdf"})
 _LAYOUT = (
     "expected pictures, or good/ and folders of defects, or train/good/, test/good/, test/<defect>/"
 )
@@ -128,7 +130,8 @@ def _below_the_top(files: list[SourceFile]) -> dict[tuple[str, ...], SourceFile]
 
 
 def _is_note(file: SourceFile) -> bool:
-    return file.parts[-1].lower().startswith(_NOTES) and "." in file.parts[-1][-5:]
+    name = PurePosixPath(file.parts[-1].lower())
+    return name.stem in _NOTES and name.suffix in _NOTE_SUFFIXES
 
 
 def _picture(

@@ -30,8 +30,7 @@ from training.tasks.anomaly_settings import AnomalyConfig
 
 _LEAST_TRAIN, _LEAST_VALIDATION, _LEAST_TEST = 4, 2, 2  # good pictures
 _SAMPLED = 200  # pictures looked at to settle the side
-_MULTIPLE = 16  # of the side, in pixels: the coarsest maps have whole cells
-_LEAST_SIDE = 32
+_MULTIPLE = 32  # of the side, in pixels: the coarsest maps have whole cells
 
 
 @dataclass(frozen=True)
@@ -156,8 +155,8 @@ def _own_side(pictures: Sequence[InspectedPicture], config: AnomalyConfig) -> in
     """The median longer side of a sample, rounded and bounded."""
     step = max(1, len(pictures) // _SAMPLED)
     median = float(np.median([max(picture.load().size) for picture in pictures[::step]]))
-    rounded = max(_LEAST_SIDE, _MULTIPLE * round(median / _MULTIPLE))
-    return min(rounded, config.canvas.largest)
+    most = config.canvas.largest // _MULTIPLE
+    return _MULTIPLE * min(max(1, round(median / _MULTIPLE)), most)
 
 
 def _block(config: AnomalyConfig, side: int) -> ImagePreprocessing:

@@ -50,7 +50,7 @@ class PatchMemory(nn.Module):
         answer: tuple[Tensor, Tensor] = self.last((nearest.mean(dim=-1) + _LEAST_SQUARE).sqrt())
         return answer
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def remember(self, batches: Iterable[Tensor], size: int, seed: int) -> None:
         """Choose `size` cells of good pictures; `batches` as for `forward`."""
         dice = torch.Generator().manual_seed(seed)

@@ -14,6 +14,6 @@ def visual_anomaly() -> AnomalyConfig:
         batch_size=16,
         keep="last",
         optim=OptimConfig(learning_rate=2e-3, weight_decay=0.02),
-        gates=GateConfig(beats=("mean-picture",), parity_atol=1e-3, accuracy_budget=0.01),
+        gates=GateConfig(beats=("mean-picture",), parity_atol=1e-3),
         batching=Batching(max_batch_size=16),
     )

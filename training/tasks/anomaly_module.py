@@ -19,7 +19,7 @@ _PASTED_WEIGHT = 4.0  # few cells are pasted
 
 
 class AnomalyModule(DenseModule):
-    """A cell encoder learns to see what was pasted; an autoencoder to redraw."""
+    """A cell encoder learns to see what was pasted; an autoencoder to redraw the picture without it."""
 
     def __init__(
         self,
@@ -45,8 +45,9 @@ class AnomalyModule(DenseModule):
     def _loss(self, pixels: Tensor) -> Tensor:
         scaled = self.scaled(pixels)
         if isinstance(self.network, Autoencoder):
-            image = self.normalised(scaled)
-            return functional.mse_loss(self.network(image), image)
+            # It must not redraw what does not belong: V. Zavrtanik et al. 2021, arXiv:2108.07610.
+            redrawn = self.network(self.normalised(cut_paste(scaled)[0]))
+            return functional.mse_loss(redrawn, self.normalised(scaled))
         changed, pasted = cut_paste(scaled)
         logits = self.network(self.normalised(changed))
         share = functional.adaptive_avg_pool2d(pasted[:, None].float(), logits.shape[-2:])

@@ -1,10 +1,10 @@
 """What visual anomaly detection may be told. Apart from the work, so that reading it needs no torch."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from training.config import ConfigRecord, PretrainedConfig, RunConfig
+from training.config import ConfigRecord, RunConfig
 from training.tasks.dense_settings import CanvasConfig
 
 
@@ -15,7 +15,7 @@ class SurfacesConfig(ConfigRecord):
     validation: int = Field(default=80, ge=2, description="good pictures to settle the threshold")
     test: int = Field(default=150, ge=2, description="good pictures to be judged on")
     bad: int = Field(default=150, ge=5, description="pictures with defects to be judged on")
-    side: int = Field(default=96, ge=32, le=512, description="pixels")
+    side: int = Field(default=96, ge=32, le=512, multiple_of=16, description="pixels")
 
 
 class AnomalyConfig(RunConfig):
@@ -55,4 +55,11 @@ class AnomalyConfig(RunConfig):
     validation_fraction: float = Field(
         default=0.15, gt=0, lt=1, description="part of the good pictures that settle the threshold"
     )
-    pretrained: PretrainedConfig = PretrainedConfig()
+
+    @model_validator(mode="after")
+    def _neighbours_are_remembered(self) -> Self:
+        if self.neighbours > self.memory:
+            raise ValueError(
+                f"neighbours {self.neighbours} must be among the {self.memory} places of memory"
+            )
+        return self

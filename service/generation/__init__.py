@@ -1,9 +1,17 @@
 """Generation: continuous batching of token-by-token requests over one decoder graph.
 
-request.py   what crosses to the worker and back
-host.py      one thread that owns an engine; what a worker process holds
-engine.py    admission, chunked prefill, decode, compaction: the schedule
-sampling.py  logits → token, independent of neighbours
-cache.py     the slot KV cache and its bindings to the graph
-graph.py     the graph contract, checked at load
+request.py       what crosses to the worker and back
+options.py       what the operator decides; limits.py derives an engine's bounds from it
+host.py          one thread that owns an engine; what a worker process holds
+engine.py        a step: deadlines → prefill → decode → events
+  admission.py     a request is checked and becomes a row; waiting.py queues it, by priority
+  prefill.py       prompts, in chunks or several at once; prefix_cache.py spares what was read before
+  decode.py        a token for every row; lookup.py guesses more where one row is alone
+  slots.py         who sits in which row of the cache, and the closing of gaps
+  requests.py      every request until its last event; deadlines.py, ledger.py: its time and memory
+choosing.py      a token per row, each by its own sampler
+sampling.py      logits → token, independent of neighbours
+cache.py         the slot KV cache and its bindings to the graph
+graph.py         the graph contract, checked at load; exam.py replays the recorded answers
+stats.py         what an engine measures, for the front end's metrics
 """

@@ -1,38 +1,45 @@
 """One generation model in a worker process: a thread that owns a SlotEngine and steps it.
 
-Held by the worker, which hands in requests as they arrive and gets every event through the request's
-own `emit`. Each accepted `submit` is answered by exactly one final event (an event with a finish
-reason), whatever happens: refusal, cancellation, failure or `close`. Events are emitted by the host's
-thread only, in order per request; an `emit` that raises loses its request and nobody else's.
+Held by the worker, which hands in requests as they arrive and gets their events through the requests' own
+`emit`: once a step, with all events for the same `emit` together. Each accepted `submit` is answered by
+exactly one final event (an event with a finish reason), whatever happens: refusal, cancellation, failure
+or `close`. Events are emitted by the host's thread only, in order per request; an `emit` that raises loses
+its own requests and nobody else's.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import onnxruntime as ort
 
-from models.blocks import GenerationPostprocessing, PromptPreprocessing
+from models.blocks import GenerationPostprocessing
 from models.bundle import Bundle
 from models.errors import SlipwayError
 from models.golden import Golden
-from models.manifest import MODEL_FILE, Manifest
+from models.manifest import MODEL_FILE
 from service.errors import ShuttingDown
-from service.generation.engine import EngineLimits, Events, SlotEngine
+from service.generation.engine import SlotEngine
 from service.generation.exam import examine
-from service.generation.graph import GraphRefused, open_graph
+from service.generation.graph import open_graph
+from service.generation.limits import EngineLimits, limits_of
 from service.generation.request import GenerationEvent, GenerationRequest
+from service.generation.requests import Events, refusal
+from service.generation.stats import EngineStats
 
 _log = logging.getLogger(__name__)
 
-Emit = Callable[[int, bytes], None]
+Emit = Callable[[Events], None]
+"""Takes the events of one step; requests whose `emit` is equal share a call."""
 
-_WAITING_PER_SLOT = 16  # queue length where the manifest gives none
+_REPORT_S = 1.0  # between two reports of what the engine measured
 
 
 class StepWatch(Protocol):
@@ -61,15 +68,22 @@ class GenerationHost:
         options: ort.SessionOptions | None = None,
         limits: EngineLimits | None = None,
         watch: StepWatch | None = None,
+        on_stats: Callable[[EngineStats], None] = lambda _: None,
     ) -> None:
+        """`on_stats` is called by the host's thread, at most once a second and when work has ended."""
         self.bundle = bundle
         self._watch = watch
+        self._on_stats = on_stats
+        self._report_at = (
+            -math.inf
+        )  # monotonic; infinity: nothing was counted since the last report
         post = bundle.manifest.postprocessing
         stop = post.stop_token_ids if isinstance(post, GenerationPostprocessing) else ()
         self._tolerance = bundle.manifest.tolerance
         self._graph = open_graph(bundle.read(MODEL_FILE), options)
         limits = limits or limits_of(bundle.manifest)
-        self._engine = SlotEngine(self._graph, limits, stop)
+        model_id = f"{bundle.name}/{bundle.version}"
+        self._engine = SlotEngine(self._graph, limits, stop, model_id=model_id)
         self._emits: dict[int, Emit] = {}
         self._inbox: deque[_Arrival | int] = deque()  # an int is the request to cancel
         self._wake = threading.Condition()
@@ -94,7 +108,7 @@ class GenerationHost:
         except SlipwayError as error:
             request = error
         if not self._post(_Arrival(request_id, request, emit)):
-            emit(request_id, _refusal(ShuttingDown("the model is being unloaded")))
+            emit([(request_id, refusal(ShuttingDown("the model is being unloaded")))])
 
     def cancel(self, request_id: int) -> None:
         """End a request before its next token; one that has ended is ignored."""
@@ -131,27 +145,33 @@ class GenerationHost:
                 self._closing = True
                 arrived = [entry for entry in self._inbox if isinstance(entry, _Arrival)]
             self._emits |= {arrival.request_id: arrival.emit for arrival in arrived}
-            final = GenerationEvent(finish_reason="cancelled").to_json()
-            for request_id in list(self._emits):
-                self._emit(request_id, final, is_last=True)
+            final = GenerationEvent(finish_reason="cancelled")
+            self._deliver([(request_id, final) for request_id in self._emits])
+            self._report(is_over=True)
 
     def _serve(self) -> None:
         while True:
             messages, closing = self._take()
             if closing:
                 return
+            refused: Events = []
             for message in messages:
-                self._handle(message)
+                refused += self._handle(message)
             self._graph.run_options.terminate = False  # a wish concerns one step
             try:
                 events = self._step()
             except Exception:  # our own fault, not a row's: all are told, the model stays usable
                 _log.exception("a generation step failed")
                 events = self._engine.fail_all("generation failed; nothing of it was the request's")
-            for request_id, event in events:
-                self._emit(request_id, event.to_json(), is_last=event.finish_reason is not None)
+            self._deliver(refused + events)
+            if time.monotonic() >= self._report_at:
+                self._report()
 
     def _step(self) -> Events:
+        if self._engine.is_idle:
+            return []
+        if self._report_at == math.inf:
+            self._report_at = time.monotonic() + _REPORT_S
         if self._watch is None:
             return self._engine.step()
         self._watch.begin()
@@ -160,59 +180,59 @@ class GenerationHost:
         finally:
             self._watch.end()
 
+    def _report(self, *, is_over: bool = False) -> None:
+        self._report_at = math.inf
+        stats = self._engine.take_stats()
+        if is_over:
+            stats = replace(stats, running=0, waiting=0, slots=0, kv_reserved_bytes=0)
+        try:
+            self._on_stats(stats)
+        except Exception:  # whoever counts is gone or broken; generation goes on
+            _log.exception("statistics could not be delivered")
+
     def _take(self) -> tuple[list[_Arrival | int], bool]:
         """What has arrived; waits while there is nothing to do at all."""
         with self._wake:
             while not (self._inbox or self._closing) and self._engine.is_idle:
-                self._wake.wait()
+                left_s = self._report_at - time.monotonic()
+                if left_s <= 0.0:
+                    break  # for the last report, which says that nothing runs any more
+                self._wake.wait(None if left_s == math.inf else left_s)
             if self._closing:
                 return [], True
             messages = list(self._inbox)
             self._inbox.clear()
             return messages, False
 
-    def _handle(self, message: _Arrival | int) -> None:
+    def _handle(self, message: _Arrival | int) -> Events:
+        """The refusal of a request that may not join."""
         if isinstance(message, int):
             self._engine.cancel(message)
-            return
+            return []
         self._emits[message.request_id] = message.emit
         try:
             if isinstance(message.request, SlipwayError):
                 raise message.request
             self._engine.submit(message.request_id, message.request)
         except SlipwayError as error:
-            self._emit(message.request_id, _refusal(error), is_last=True)
+            return [(message.request_id, refusal(error))]
+        return []
 
-    def _emit(self, request_id: int, payload: bytes, *, is_last: bool) -> None:
-        emit = self._emits.pop(request_id, None) if is_last else self._emits.get(request_id)
-        if emit is None:
-            return  # its emit failed earlier; the final event has nobody to go to
-        try:
-            emit(request_id, payload)
-        except Exception:  # the caller's channel is gone: its request ends, the others go on
-            _log.exception("an event could not be delivered")
-            if self._emits.pop(request_id, None) is not None:
-                self._engine.cancel(request_id)
-
-
-def limits_of(manifest: Manifest) -> EngineLimits:
-    """Slots and queue from the batching hints, the context from preprocessing."""
-    if not isinstance(manifest.preprocessing, PromptPreprocessing):
-        raise GraphRefused(f"{manifest.name}: a generation bundle needs prompt preprocessing")
-    slots = manifest.batching.max_batch_size
-    queue = manifest.batching.default_queue_policy.max_queue_size
-    return EngineLimits(
-        context_tokens=manifest.preprocessing.context_tokens,
-        slots=slots,
-        max_waiting=queue or slots * _WAITING_PER_SLOT,
-    )
-
-
-def _refusal(error: SlipwayError) -> bytes:
-    event = GenerationEvent(
-        finish_reason="error",
-        error=error.public,
-        code=error.reason,
-        retry_after_s=error.retry_after_s,
-    )
-    return event.to_json()
+    def _deliver(self, events: Events) -> None:
+        """One call, in the worker one message, for all that a step has to tell to the same receiver."""
+        mail: dict[Emit, Events] = {}
+        for request_id, event in events:
+            if event.finish_reason is None:
+                emit = self._emits.get(request_id)
+            else:
+                emit = self._emits.pop(request_id, None)
+            if emit is not None:  # else its emit failed earlier: there is nobody to tell
+                mail.setdefault(emit, []).append((request_id, event))
+        for emit, told in mail.items():
+            try:
+                emit(told)
+            except Exception:  # the caller's channel is gone: its requests end, the others go on
+                _log.exception("events could not be delivered")
+                for request_id in [i for i, other in self._emits.items() if other == emit]:
+                    del self._emits[request_id]
+                    self._engine.cancel(request_id)

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from models.errors import BundleError
+from service.generation.options import DEFAULTS, GenerationOptions
 
 Arrays = dict[str, np.ndarray]
 Provider = Literal["cpu", "cuda", "tensorrt"]
@@ -48,8 +49,11 @@ class LoadCrashed(BundleError):
 
 @dataclass(frozen=True)
 class SessionOptions:
+    """What a worker is told at its start. `generation`: for models that write text; others ignore it."""
+
     threads: int = 1
     provider: Provider = "cpu"
+    generation: GenerationOptions = DEFAULTS
 
 
 @dataclass(frozen=True)

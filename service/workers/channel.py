@@ -39,7 +39,8 @@ class Op(IntEnum):
     DONE = 17
     RESULT = 18
     FAILED = 19
-    EVENT = 20
+    EVENTS = 20
+    STATS = 21
 
 
 class Message(NamedTuple):
@@ -115,7 +116,7 @@ class Channel:
         body = self._view[_HEADER.size : size]
         if not more and not self._parts:
             return Message(op, slot, model, ident, body)
-        # Events of one request may interleave with another's, so parts are kept per request.
+        # Parts of one message may interleave with those of another, so they are kept per request.
         part_key = (op, ident)
         if more:
             self._parts[part_key] = self._parts.get(part_key, b"") + bytes(body)

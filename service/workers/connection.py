@@ -16,7 +16,9 @@ import numpy as np
 
 from models.datatypes import TypeInfo
 from models.errors import SlipwayError
-from service.errors import InferenceFailed, WorkerLost
+from service.errors import BadRequest, InferenceFailed, WorkerLost
+from service.generation.request import GenerationEvent, decode_events
+from service.generation.stats import EngineStats
 from service.workers import failures
 from service.workers.arena import ArenaError
 from service.workers.channel import INFER_SECONDS, Message, Op
@@ -28,7 +30,7 @@ from service.workers.wiring import Wiring
 Answer = tuple[list[np.ndarray], float]
 """Output arrays in manifest order, seconds of the graph."""
 
-Events = asyncio.Queue[bytes | SlipwayError]
+Events = asyncio.Queue[GenerationEvent | SlipwayError]
 
 
 class Job:
@@ -60,6 +62,9 @@ class Owner(Protocol):
 
     def on_free(self) -> None:
         """Room has appeared."""
+
+    def on_stats(self, handle: int, stats: EngineStats) -> None:
+        """What a generation model's engine has measured since its last report."""
 
     def on_lost(self, connection: "Connection", unbegun: list[Job]) -> None:
         """The worker has ended, or talks nonsense. `unbegun` are now the owner's to answer."""
@@ -176,7 +181,7 @@ class Connection:
     def _on_message(self, message: Message) -> None:
         try:
             finished = self._read(message)
-        except (ArenaError, struct.error, ValueError, LookupError) as error:
+        except (ArenaError, BadRequest, struct.error, ValueError, LookupError) as error:
             # What it says makes no sense, so nothing it says can be trusted: away with it.
             why = f"the worker that held the request sent nonsense ({type(error).__name__})"
             self.lose(WorkerLost(f"{why}; send it again"))
@@ -196,9 +201,12 @@ class Connection:
             views = self._readers[slot].read(message.body[INFER_SECONDS.size :])
             # Copied, because the next batch in this slot overwrites the memory.
             return self._end_run(ident), ([view.copy() for view in views], infer_s)
-        if op == Op.EVENT:
-            if ident in self._streams:
-                self._streams[ident].put_nowait(bytes(message.body))
+        if op == Op.EVENTS:
+            for ident, event in decode_events(bytes(message.body)):
+                if ident in self._streams:
+                    self._streams[ident].put_nowait(event)
+        elif op == Op.STATS:
+            self._owner.on_stats(message.model, EngineStats.from_json(bytes(message.body)))
         elif op == Op.FAILED:
             error = failures.from_json(message.body)
             if ident in self._runs:

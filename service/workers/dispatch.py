@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from models.errors import SlipwayError
 from service.errors import Cancelled, WorkerLost
+from service.generation.stats import EngineStats
 from service.workers.base import Arrays, RunResult
 from service.workers.connection import Answer, Connection, Job
 from service.workers.hosted import Hosted
@@ -24,10 +25,16 @@ OnResult = Callable[[RunResult | SlipwayError], None]
 
 
 class Dispatcher:
-    """`on_end` is called when a connection was lost, after what it held got its outcome or a new place."""
+    """`on_end` is called when a connection was lost, after what it held got its outcome or a new place;
+    `on_stats` with a model's handle and what its engine measured."""
 
-    def __init__(self, on_end: Callable[[Connection], None]) -> None:
+    def __init__(
+        self,
+        on_end: Callable[[Connection], None],
+        on_stats: Callable[[int, EngineStats], None] = lambda *_: None,
+    ) -> None:
         self._on_end = on_end
+        self.on_stats = on_stats
         self._waiting: deque[Job] = deque()
         self.started = 0  # batches sent to workers
         self.connections: list[Connection] = []

@@ -17,6 +17,7 @@ import orjson
 from models.bundle import Bundle
 from models.errors import BundleError
 from service.errors import WorkerLost
+from service.generation.stats import EngineStats
 from service.runtimes.base import LoadCrashed, LoadOutOfMemory, LoadTimeout, SessionOptions
 from service.workers.base import LoadReport, WorkerInfo
 from service.workers.channel import Op
@@ -80,6 +81,9 @@ class Examiner:
 
     def on_free(self) -> None:
         """No batches run here."""
+
+    def on_stats(self, handle: int, stats: EngineStats) -> None:
+        """Nobody's requests are answered here."""
 
     def on_lost(self, connection: Connection, unbegun: list[Job]) -> None:
         """One that died at rest is forgotten; who waited for one that died at work is told by the call."""

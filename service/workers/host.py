@@ -22,12 +22,19 @@ from service.runtimes import open_session
 from service.runtimes.base import Session, SessionOptions
 from service.workers.base import LoadReport
 from service.workers.pulse import BATCH_LANE, LOAD_LANE, Doing, Lane, Pulse
-from service.workers.width import LEAST_GAIN, LEAST_RUN_S, Disturbed, gain, has_memory_for, sample
+from service.workers.width import (
+    LEAST_GAIN,
+    LEAST_RUN_S,
+    Disturbed,
+    free_bytes,
+    gain,
+    has_memory_for,
+    sample,
+)
 
 if TYPE_CHECKING:
-    from service.generation.host import GenerationHost
-
-Emit = Callable[[int, bytes], None]
+    from service.generation.host import Emit, GenerationHost
+    from service.generation.stats import EngineStats
 
 _log = logging.getLogger("slipway.host")
 
@@ -78,7 +85,10 @@ class Width:
 
 
 class ModelHost:
-    """Handle → model. Loading, unloading and running may be called from different threads."""
+    """Handle → model. Loading, unloading and running may be called from different threads.
+
+    `on_stats` is told what a generation model's engine measured, by the thread of that model.
+    """
 
     def __init__(self, options: SessionOptions, pulse: Pulse | None = None) -> None:
         self.options = options
@@ -88,6 +98,7 @@ class ModelHost:
         self._lock = threading.Lock()
         self._batch: dict[int, BatchModel] = {}
         self._generation: dict[int, GenerationHost] = {}
+        self.on_stats: Callable[[int, EngineStats], None] = lambda *_: None
 
     def load(self, handle: int, bundle: Bundle) -> LoadReport:
         """Open and examine. Raises BundleError; nothing is kept then."""
@@ -196,7 +207,7 @@ class ModelHost:
         host = self._generation.get(handle)
         return host is not None and not host.is_alive
 
-    def generate(self, handle: int, ident: int, payload: bytes, emit: Emit) -> None:
+    def generate(self, handle: int, ident: int, payload: bytes, emit: "Emit") -> None:
         host = self._generation.get(handle)
         if host is None:
             raise NotReady("the worker does not hold this model")
@@ -237,6 +248,7 @@ class ModelHost:
     def _load_generation(self, handle: int, bundle: Bundle) -> float | None:
         # Heavier than the rest of this module, and only where a generation model is served.
         from service.generation.host import GenerationHost
+        from service.generation.limits import limits_of
         from service.runtimes.onnxruntime import add_weights, session_options_of
 
         session_options = session_options_of(self.options)
@@ -244,7 +256,14 @@ class ModelHost:
         lane = self._lanes.get(handle)
         if lane is None and self._pulse is not None:
             lane = self._lanes[handle] = Lane(self._pulse, handle)
-        host = GenerationHost(bundle, session_options, watch=lane)
+        limits = limits_of(bundle.manifest, self.options.generation, free_bytes())
+        host = GenerationHost(
+            bundle,
+            session_options,
+            limits,
+            watch=lane,
+            on_stats=lambda stats: self.on_stats(handle, stats),
+        )
         del weights  # the session has its own copy now
         try:
             golden = read_golden(bundle)

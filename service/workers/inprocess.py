@@ -6,7 +6,7 @@ graph is not contained.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TYPE_CHECKING
@@ -21,14 +21,25 @@ from service.workers.host import ModelHost
 
 if TYPE_CHECKING:
     from service.generation.request import GenerationEvent, GenerationRequest
+    from service.generation.requests import Events
+    from service.generation.stats import EngineStats
 
 
 class InProcessPool:
-    """`workers` threads, each running one batch at a time."""
+    """`workers` threads, each running one batch at a time. `on_stats` is called in the loop's thread."""
 
-    def __init__(self, workers: int, options: SessionOptions) -> None:
+    def __init__(
+        self,
+        workers: int,
+        options: SessionOptions,
+        on_stats: "Callable[[ModelKey, EngineStats], None]" = lambda *_: None,
+    ) -> None:
         self._workers = workers
+        self._on_stats = on_stats
         self._host = ModelHost(options)
+        self._host.on_stats = self._report
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._streams: dict[int, asyncio.Queue[GenerationEvent]] = {}
         self._threads = ThreadPoolExecutor(workers, "slipway-worker")
         self._handles: dict[ModelKey, int] = {}
         self._next_handle = count(1)
@@ -78,26 +89,43 @@ class InProcessPool:
     async def generate(
         self, key: ModelKey, request: "GenerationRequest"
     ) -> "AsyncIterator[GenerationEvent]":
-        from service.generation.request import GenerationEvent
-
         handle, ident = self._get(key), next(self._idents)
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[bytes] = asyncio.Queue()
-
-        def emit(_: int, payload: bytes) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended; so has whoever listened
-                loop.call_soon_threadsafe(events.put_nowait, payload)
-
-        self._host.generate(handle, ident, request.to_json(), emit)
+        self._loop = asyncio.get_running_loop()
+        events = self._streams[ident] = asyncio.Queue()
         is_finished = False
         try:
+            self._host.generate(handle, ident, request.to_json(), self._emit)
             while not is_finished:
-                event = GenerationEvent.from_json(await events.get())
+                event = await events.get()
                 is_finished = event.finish_reason is not None
                 yield event
         finally:
+            del self._streams[ident]
             if not is_finished:
                 self._host.cancel(handle, ident)
+
+    def _emit(self, events: "Events") -> None:
+        """By a model's thread: one wake-up of the loop for all events of a step."""
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop has ended; so has whoever listened
+            self._loop.call_soon_threadsafe(self._deliver, events)
+
+    def _deliver(self, events: "Events") -> None:
+        for ident, event in events:
+            if ident in self._streams:
+                self._streams[ident].put_nowait(event)
+
+    def _report(self, handle: int, stats: "EngineStats") -> None:
+        """By a model's thread."""
+        if self._loop is None:
+            return  # nothing was asked yet
+        with contextlib.suppress(RuntimeError):  # as above
+            self._loop.call_soon_threadsafe(self._told, handle, stats)
+
+    def _told(self, handle: int, stats: "EngineStats") -> None:
+        for key, own in self._handles.items():
+            if own == handle:
+                self._on_stats(key, stats)
 
     def _get(self, key: ModelKey) -> int:
         handle = self._handles.get(key)

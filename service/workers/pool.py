@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from models.bundle import Bundle
 from models.errors import SlipwayError
 from service.errors import NotReady
+from service.generation.stats import EngineStats
 from service.runtimes.base import SessionOptions
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.channel import Op
@@ -39,7 +40,8 @@ _TRIES = 3
 
 
 class ProcessPool:
-    """`on_restart` is told the reason whenever a worker was lost: `lost` or `hung`.
+    """`on_restart` is told the reason whenever a worker was lost: `lost` or `hung`; `on_stats` what the
+    engine of a generation model has measured since its last report.
 
     `wide_threads`: what a batch that is alone may use, where more than a worker's share pays; 0: no more.
     """
@@ -54,11 +56,13 @@ class ProcessPool:
         load_timeout_s: float = 60.0,
         load_memory_bytes: int = 0,
         on_restart: Callable[[str], None] = lambda _: None,
+        on_stats: Callable[[ModelKey, EngineStats], None] = lambda *_: None,
     ) -> None:
         self._options = options
         self._wide_threads = wide_threads
         self._hang_timeout_s = hang_timeout_s
         self._on_restart = on_restart
+        self._on_stats = on_stats
         self._models: dict[ModelKey, Placed] = {}
         self._reports: dict[ModelKey, LoadReport] = {}
         self._loading = 0
@@ -67,7 +71,7 @@ class ProcessPool:
         clock = asyncio.get_running_loop().time
         self._crashes = CrashLedger(clock)
         self._examiner = Examiner(options, timeout_s=load_timeout_s, memory_bytes=load_memory_bytes)
-        self._dispatcher = Dispatcher(self._ended)
+        self._dispatcher = Dispatcher(self._ended, self._measured)
         self._quarantine = Quarantine(
             self._dispatcher, self._make, self._fill_ward, self._release, clock=clock
         )
@@ -254,6 +258,9 @@ class ProcessPool:
         child = alone or self._supervisor.owner_of(connection)
         if child is None:
             return
+        for model in self._models.values():
+            if model.hosted.is_generation and model.handle in connection.handles:
+                self._on_stats(model.key, EngineStats())  # nothing runs or waits there any more
         reason = "hung" if child.verdict is not None else "lost"
         guilty = [model for model in self._models.values() if model.handle in suspects]
         names = ", ".join(str(model.key) for model in guilty) or "nothing"
@@ -265,6 +272,11 @@ class ProcessPool:
             self._isolate(model)
         if alone is None:
             self._supervisor.replace(child)
+
+    def _measured(self, handle: int, stats: EngineStats) -> None:
+        for key, model in self._models.items():
+            if model.handle == handle:
+                self._on_stats(key, stats)
 
     def _isolate(self, model: Placed) -> None:
         """Alone from now on, or refused when it has ended too many workers."""

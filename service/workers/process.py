@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 
+from service.generation.options import GenerationOptions
 from service.memory import use_one_arena
 from service.runtimes.base import SessionOptions
 from service.workers.channel import Channel
@@ -32,7 +33,8 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=arguments.channel))
     primary = Peer(PRIMARY, channel, arenas_of(arguments.arenas))
     pulse = Pulse(arguments.pulse)
-    host = ModelHost(SessionOptions(arguments.threads, arguments.provider), pulse)
+    generation = GenerationOptions.from_json(arguments.generation)
+    host = ModelHost(SessionOptions(arguments.threads, arguments.provider, generation), pulse)
     Watchdog(pulse, host.terminate, arguments.hang_timeout).start()
     with contextlib.suppress(BrokenPipeError, ConnectionError):  # the owner died meanwhile
         Worker(primary, host, pulse).serve()
@@ -48,6 +50,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--provider", choices=("cpu", "cuda", "tensorrt"), required=True)
     parser.add_argument("--hang-timeout", type=float, required=True)
+    parser.add_argument("--generation", required=True)
     return parser.parse_args()
 
 

@@ -11,6 +11,7 @@ import socket
 import struct
 
 from service.errors import NotReady
+from service.generation.stats import EngineStats
 from service.workers.channel import INFER_SECONDS, Channel, Message, Op, Partial
 from service.workers.host import ModelHost
 from service.workers.loading import Loader
@@ -32,6 +33,7 @@ class Worker:
         self._peers: dict[int, Peer] = {}  # by the descriptor of the channel
         self._poll = select.epoll()
         self._loader = Loader(host, pulse)
+        host.on_stats = self._report
         self._welcome(primary)
 
     def serve(self) -> None:
@@ -74,7 +76,7 @@ class Worker:
         elif message.op == Op.GENERATE:
             self._generate(peer, message)
         elif message.op == Op.CANCEL:
-            self._host.cancel(message.model, _own_ident(peer, message))
+            self._host.cancel(message.model, peer.own_ident(message.ident))
         elif peer is not self._primary:
             peer.fail(message, NotReady("only the owner of a worker changes what it holds"))
         elif message.op == Op.ATTACH:
@@ -113,16 +115,15 @@ class Worker:
             self._start_generation(peer, message)
 
     def _start_generation(self, peer: Peer, message: Message) -> None:
-        handle, ident = message.model, message.ident
-
-        def emit(_: int, payload: bytes) -> None:
-            # Raises once the front end has gone, which ends the request.
-            peer.channel.send(Op.EVENT, model=handle, ident=ident, body=payload)
-
         try:
-            self._host.generate(handle, _own_ident(peer, message), bytes(message.body), emit)
+            ident = peer.own_ident(message.ident)
+            self._host.generate(message.model, ident, bytes(message.body), peer.emit)
         except Exception as error:  # as for a batch
             peer.fail(message, error)
+
+    def _report(self, handle: int, stats: EngineStats) -> None:
+        """To the owner alone: one sum of all front ends' requests, counted once."""
+        self._primary.channel.send(Op.STATS, model=handle, body=stats.to_json())
 
     # -- front ends come and go -------------------------------------------------------------------
 
@@ -143,8 +144,3 @@ class Worker:
         self._poll.unregister(descriptor)
         del self._peers[descriptor]
         peer.close()
-
-
-def _own_ident(peer: Peer, message: Message) -> int:
-    """A generation's number in this process: every front end counts its own requests from 1."""
-    return peer.number << 48 | message.ident

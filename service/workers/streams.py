@@ -19,8 +19,7 @@ async def stream_events(
             if isinstance(item, SlipwayError):
                 is_finished = True
                 raise item
-            event = GenerationEvent.from_json(item)
-            is_finished = event.finish_reason is not None
-            yield event
+            is_finished = item.finish_reason is not None
+            yield item
     finally:
         connection.close_stream(handle, ident, cancel=not is_finished)

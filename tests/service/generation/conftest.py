@@ -1,5 +1,6 @@
 """A tiny decoder with random weights, exported once: large enough weights that rows differ clearly."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from service.generation.engine import EngineLimits, SlotEngine
+from service.generation.engine import SlotEngine
 from service.generation.graph import DecoderGraph, open_graph
+from service.generation.limits import EngineLimits
 from service.generation.request import GenerationEvent, GenerationRequest, SamplingParams
 from training.export import export
 from training.networks.decoder import Decoder, DecoderConfig
@@ -45,9 +47,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
 
 @pytest.fixture
 def make_engine(tiny: TinyModel) -> Callable[..., SlotEngine]:
-    def make(slots: int = 4, chunk: int = 8, waiting: int = 1000) -> SlotEngine:
-        limits = EngineLimits(CONTEXT, slots, max_waiting=waiting, prefill_chunk_tokens=chunk)
-        return SlotEngine(tiny.graph, limits)
+    def make(
+        slots: int = 4,
+        chunk: int = 8,
+        waiting: int = 1000,
+        clock: Callable[[], float] = time.monotonic,
+        **limits: int,
+    ) -> SlotEngine:
+        made = EngineLimits(
+            CONTEXT, slots, max_waiting=waiting, prefill_chunk_tokens=chunk, **limits
+        )
+        return SlotEngine(tiny.graph, made, clock=clock)
 
     return make
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from service.errors import BadRequest, QueueFull
-from service.generation.engine import Row, SlotEngine
+from service.generation.engine import SlotEngine
 from service.generation.request import GenerationRequest
+from service.generation.row import Row
 from tests.service.generation.conftest import (
     CONTEXT,
     VOCABULARY,
@@ -147,9 +148,8 @@ def test_negative_ids_never_become_a_request() -> None:
 
 
 def test_a_full_queue_tells_how_long_it_takes_to_empty(make_engine: MakeEngine) -> None:
-    engine = make_engine(slots=1, waiting=3)
     now = [0.0]
-    engine._clock = lambda: now[0]
+    engine = make_engine(slots=1, waiting=3, clock=lambda: now[0])
     for index in range(3):
         engine.submit(index, request([1], max_tokens=3))
     sent = 3
@@ -239,7 +239,7 @@ def test_a_step_that_raises_fails_only_the_row_that_breaks_it(
 def test_a_prompt_that_breaks_prefill_fails_alone(make_engine: MakeEngine) -> None:
     engine = make_engine(chunk=2)
     requests = submit_three(engine)
-    engine.waiting[1].prompt[3] = VOCABULARY + 5
+    engine.requests.find(1).prompt[3] = VOCABULARY + 5
     answers: dict[int, Answer] = {}
     finish(engine, answers)
     assert answers[1].reason == "error"

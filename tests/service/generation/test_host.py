@@ -13,8 +13,10 @@ from models.manifest import Batching, ManifestDraft, QueuePolicy
 from models.publish import publish
 from service.generation.engine import SlotEngine
 from service.generation.graph import GraphRefused
-from service.generation.host import GenerationHost, limits_of
+from service.generation.host import GenerationHost
+from service.generation.limits import limits_of
 from service.generation.request import GenerationEvent, GenerationRequest
+from service.generation.requests import Events
 from tests.service.generation.conftest import CONTEXT, TinyModel, request, run_alone
 from training.networks.slot_plan import slot_inputs, slot_outputs
 
@@ -55,13 +57,15 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.events: dict[int, list[GenerationEvent]] = {}
+        self.calls = 0
         self._finals: queue.Queue[int] = queue.Queue()
 
-    def __call__(self, request_id: int, payload: bytes) -> None:
-        event = GenerationEvent.from_json(payload)
-        self.events.setdefault(request_id, []).append(event)
-        if event.finish_reason is not None:
-            self._finals.put(request_id)
+    def __call__(self, events: Events) -> None:
+        self.calls += 1
+        for request_id, event in events:
+            self.events.setdefault(request_id, []).append(event)
+            if event.finish_reason is not None:
+                self._finals.put(request_id)
 
     def wait(self, finals: int) -> list[int]:
         return [self._finals.get(timeout=PATIENCE_S) for _ in range(finals)]
@@ -126,7 +130,7 @@ def test_full_queue_is_answered_by_an_event(tiny: TinyModel, tmp_path: Path) -> 
 def test_channel_that_breaks_loses_its_own_request_only(host: GenerationHost) -> None:
     box = Mailbox()
 
-    def broken(request_id: int, payload: bytes) -> None:
+    def broken(events: Events) -> None:
         raise BrokenPipeError
 
     host.submit(1, request([1, 2], max_tokens=60).to_json(), broken)

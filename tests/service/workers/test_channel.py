@@ -24,8 +24,8 @@ def test_a_message_of_any_length_arrives_whole(size: int) -> None:
 
 def test_parts_of_two_requests_may_interleave() -> None:
     ours, theirs = (Channel(sock) for sock in Channel.pair())
-    first = list(packets(Op.EVENT, 0, 0, 1, b"a" * (PACKET_BYTES + 1)))
-    second = list(packets(Op.EVENT, 0, 0, 2, b"b" * (PACKET_BYTES + 1)))
+    first = list(packets(Op.DONE, 0, 0, 1, b"a" * (PACKET_BYTES + 1)))
+    second = list(packets(Op.DONE, 0, 0, 2, b"b" * (PACKET_BYTES + 1)))
     for packet in (first[0], second[0], second[1], first[1]):
         ours.sock.send(packet)
     arrived = [theirs.receive(), theirs.receive()]

@@ -7,6 +7,7 @@ import pytest
 
 from service.generation.engine import SlotEngine
 from service.generation.request import GenerationEvent
+from service.generation.requests import Events
 from service.runtimes.base import SessionOptions
 from service.workers.host import ModelHost
 from service.workers.pulse import Pulse
@@ -19,12 +20,12 @@ HANDLE = 1
 
 def _ask(host: ModelHost, ident: int) -> list[GenerationEvent]:
     """Every event of one short request."""
-    arrived: queue.Queue[bytes] = queue.Queue()
+    arrived: queue.Queue[Events] = queue.Queue()
     payload = request([1, 2, 3], max_tokens=3, seed=1).to_json()
-    host.generate(HANDLE, ident, payload, lambda _, event: arrived.put(event))
-    events = [GenerationEvent.from_json(arrived.get(timeout=10))]
-    while events[-1].finish_reason is None:
-        events.append(GenerationEvent.from_json(arrived.get(timeout=10)))
+    host.generate(HANDLE, ident, payload, arrived.put)
+    events: list[GenerationEvent] = []
+    while not events or events[-1].finish_reason is None:
+        events += [event for _, event in arrived.get(timeout=10)]
     return events
 
 

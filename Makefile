@@ -28,8 +28,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
-demo: install ## train four models, serve them, ask each one a question (Ctrl-C ends it)
-	@$(BIN)/python docs/examples/demo.py
+demo: install ## train a model for every kind of work, serve them, ask each one a question (Ctrl-C ends it)
+	@$(BIN)/python -m docs.examples.demo
 
 serve: install ## serve models/repository on http://127.0.0.1:8000
 	@$(BIN)/slipway serve

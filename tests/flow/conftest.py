@@ -1,4 +1,4 @@
-"""Four short runs, one a recipe, published into one repository and served by one real server."""
+"""Short runs of the demo's recipes, published into one repository and served by one real server."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from docs.examples.demo_models import DEMO
 from models.bundle import Bundle
 from tests.service.conftest import ServerProcess, running
 from tests.training.fake_work import silent_reporter
@@ -19,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 
 # Tiny runs teach little, so the floors are off; every other gate and stage is as in a long run.
 _ANY = ("gates.accuracy_floor=none", "gates.beats=")
-DEMO = ("digits", "language-id", "digits-vae", "pycode-gpt")
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,35 @@ class Flow:
         return self.work.export_plan(self.trained.module)
 
 
-@pytest.fixture(scope="session")
-def flow_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("flow") / "models" / "repository"
+class Flows(dict[str, Flow]):
+    """Flows by recipe, and so by model; each is trained when a test first asks for it."""
+
+    def __init__(self, repository: Path) -> None:
+        super().__init__()
+        self.repository = repository
+
+    def __missing__(self, recipe: str) -> Flow:
+        self[recipe] = train_tiny(recipe, self.repository)
+        return self[recipe]
 
 
 @pytest.fixture(scope="session")
-def flows(flow_repository: Path) -> dict[str, Flow]:
-    """The demo's four."""
-    return {recipe: train_tiny(recipe, flow_repository) for recipe in DEMO}
+def shared_flows(tmp_path_factory: pytest.TempPathFactory) -> Flows:
+    """For models of the demo alone: all that is in their repository is served."""
+    return Flows(tmp_path_factory.mktemp("flow") / "models" / "repository")
+
+
+@pytest.fixture(scope="session")
+def flows(shared_flows: Flows) -> Flows:
+    """All models of the demo. The first test that asks trains what is missing: minutes on a busy machine."""
+    for model in DEMO:
+        shared_flows[model.recipe]
+    return shared_flows
+
+
+@pytest.fixture(scope="session")
+def flow_repository(shared_flows: Flows) -> Path:
+    return shared_flows.repository
 
 
 def train_tiny(recipe: str, repository: Path) -> Flow:
@@ -75,7 +95,6 @@ def _own_sources(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def served(flows: dict[str, Flow], flow_repository: Path) -> Iterator[ServerProcess]:
-    assert len(flows) == len(DEMO)
-    with running("--repository", str(flow_repository)) as server:
+def served(flows: Flows) -> Iterator[ServerProcess]:
+    with running("--repository", str(flows.repository)) as server:
         yield server

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.conftest import Flow
+from tests.flow.conftest import Flows
 from tests.flow.pages import ADDRESS, ROOT, Block, blocks
 from tests.service.conftest import ServerProcess, running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class Servers:
@@ -35,11 +35,9 @@ class Servers:
 
 
 @pytest.fixture(scope="module")
-def servers(
-    flows: dict[str, Flow], flow_repository: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Servers]:
+def servers(flows: Flows, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with ExitStack() as stack:
-        yield Servers(stack, flow_repository, tmp_path_factory.mktemp("pages"))
+        yield Servers(stack, flows.repository, tmp_path_factory.mktemp("pages"))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ of torch's outputs for the same instance.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from docs.examples.demo_models import DEMO
 from service.tasks import open_task
 from service.tasks.base import BatchTask, GenerationTask, Row, ServiceTask
 from tests.faults.ledger import total
 from tests.flow.alike import assert_alike
-from tests.flow.conftest import Flow, train_tiny
+from tests.flow.conftest import Flow, Flows, train_tiny
 from tests.service.conftest import ServerProcess, running
 from training import recipes
 from training.predict import torch_predict
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.slow
 
 # Recipe → why it cannot take this path. Empty, and meant to stay so.
 EXCLUDED: dict[str, str] = {}
+DEMO_RECIPES = {model.recipe for model in DEMO}
 NAMES = [recipe.name for recipe in recipes.known() if recipe.name not in EXCLUDED]
 
 
@@ -46,9 +49,13 @@ def server(repository: Path) -> Iterator[ServerProcess]:
 
 @pytest.mark.parametrize("recipe", NAMES)
 def test_from_training_to_a_served_answer(
-    recipe: str, repository: Path, server: ServerProcess
+    recipe: str, repository: Path, server: ServerProcess, shared_flows: Flows
 ) -> None:
-    flow = train_tiny(recipe, repository)
+    if recipe in DEMO_RECIPES:
+        flow = shared_flows[recipe]
+        shutil.copytree(flow.bundle.path.parent, repository / recipe)
+    else:
+        flow = train_tiny(recipe, repository)
     manifest, name = flow.bundle.manifest, flow.bundle.name
     main = manifest.evaluation[0]
     assert np.isfinite(main.value)

@@ -22,7 +22,7 @@ from tests.service.conftest import ServerProcess
 SEVEN = ROOT / "docs" / "examples" / "seven.png"
 BATCH_MODELS = ("digits", "language-id", "digits-vae")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def _torch(flow: Flow, inputs: dict[str, np.ndarray]) -> np.ndarray:

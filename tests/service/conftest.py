@@ -43,8 +43,8 @@ class ServerProcess:
             reader.start()
         self.url = ""
 
-    def wait_until_ready(self) -> None:
-        limit = time.monotonic() + _START_LIMIT_S
+    def wait_until_ready(self, limit_s: float = _START_LIMIT_S) -> None:
+        limit = time.monotonic() + limit_s
         while time.monotonic() < limit and self.process.poll() is None:
             if found := re.search(r"at (http://\S+)", self.errors):
                 self.url = found.group(1)
@@ -85,10 +85,14 @@ class ServerProcess:
 
 
 @contextmanager
-def running(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[ServerProcess]:
+def running(
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    start_limit_s: float = _START_LIMIT_S,
+) -> Iterator[ServerProcess]:
     server = ServerProcess(list(arguments), environment)
     try:
-        server.wait_until_ready()
+        server.wait_until_ready(start_limit_s)
         yield server
     finally:
         server.close()

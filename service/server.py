@@ -138,7 +138,7 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     """Workers and their threads within the cores that this process may use."""
     cores = settings.threads or usable_cores()
     workers, threads, wide = plan(cores, settings.workers)
-    options = SessionOptions(threads, settings.provider)
+    options = SessionOptions(threads, settings.provider, settings.generation)
     if settings.isolation == "none":
         if settings.frontends > 1:
             raise UsageError("--frontends shares worker processes; --isolation none has none")

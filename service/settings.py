@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.catalog import default_repository
 from models.errors import UsageError
+from service.generation.options import GenerationOptions
 from service.lifecycle.version_policy import VersionPolicy
 from service.timeouts import Timeouts
 
@@ -126,6 +127,43 @@ class Settings(BaseSettings):
         description="expected wait for a run beyond which new requests get 503 at once; a batch per "
         "worker (24 items at least) may wait all the same. Shorter keeps accepted requests quick "
         "under overload",
+    )
+    generation_slots: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="requests of one text model that are written at the same time; 0 takes the bundle's "
+        "max_batch_size. More raise the throughput and slow each of them down",
+    )
+    generation_kv_memory_bytes: int = Field(
+        default=0,
+        ge=0,
+        le=1 << 44,
+        description="memory for the keys and values of one text model's requests, committed as it is "
+        "used; a request waits until what it may come to need is free. 0: slots times the context, at "
+        "most half of what is free when the model is loaded",
+    )
+    generation_prefill_chunk_tokens: int = Field(
+        default=64,
+        ge=2,
+        le=65_536,
+        description="prompt tokens read in one step. Fewer shorten the pause that a long prompt causes "
+        "in the streams that run, more bring its own first token sooner",
+    )
+    generation_prefix_cache_bytes: int = Field(
+        default=128 << 20,
+        ge=0,
+        le=1 << 44,
+        description="memory for the beginnings of prompts, per text model, so that a shared system prompt "
+        "or the earlier turns of a chat are read once; the least recently used go first. 0 keeps none",
+    )
+    generation_lookup_tokens: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="tokens guessed from the text so far and checked in one run, while a text model "
+        "answers a single request: faster where answers quote their prompt, but nearly tied tokens may "
+        "come out differently. 0: off; 4 to 8 pay off on models of float32",
     )
     max_body_bytes: int = Field(
         default=64 << 20, ge=1024, le=4 << 30, description="largest request body, in bytes received"
@@ -252,6 +290,17 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severity written to stderr"
     )
+
+    @property
+    def generation(self) -> GenerationOptions:
+        return GenerationOptions(
+            slots=self.generation_slots,
+            kv_memory_bytes=self.generation_kv_memory_bytes,
+            max_waiting=self.max_queue_size,
+            prefill_chunk_tokens=self.generation_prefill_chunk_tokens,
+            prefix_cache_bytes=self.generation_prefix_cache_bytes,
+            lookup_tokens=self.generation_lookup_tokens,
+        )
 
     @property
     def timeouts(self) -> Timeouts:

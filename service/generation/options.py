@@ -11,7 +11,8 @@ import orjson
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """Every field is a setting of the same name with `generation_` before it; the reasons stand there."""
+    """The reasons for each stand at the settings that they come from: `generation_slots` and so on, and
+    `max_queue_size` for `max_waiting`."""
 
     slots: int = 0
     kv_memory_bytes: int = 0

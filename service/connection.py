@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from starlette.requests import Request
+from starlette.types import Receive
 
 from service.errors import Cancelled
 
@@ -21,7 +22,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     The request's body must have been read: what arrives from now on can only be the end.
     """
     task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_until_gone(request))
+    watcher = asyncio.ensure_future(until_gone(request.receive))
     try:
         await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -34,6 +35,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
             await asyncio.wait((task,))  # its clean-up frees a place in a queue or an engine
 
 
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def until_gone(receive: Receive) -> None:
+    """Returns when the caller has left; what it sends until then is thrown away."""
+    while (await receive())["type"] != "http.disconnect":
         pass

@@ -27,6 +27,7 @@
     ├── DeadlineExceeded        the request's time was over before its answer
     │   └── RunTooLong            the model ran longer than any batch may, and was stopped
     ├── Cancelled               the caller left; counted, never sent
+    │   └── SlowReader            the caller does not read its stream
     ├── InferenceFailed         the model failed on this item; ours
     ├── OutputMismatch          the model gave answers for another number of items; ours
     └── StartError              the server could not start
@@ -179,6 +180,12 @@ class Cancelled(SlipwayError):
 
     status = 499
     reason = "cancelled"
+
+
+class SlowReader(Cancelled):
+    """The same word as of a connection that is cut off for it."""
+
+    reason = "slow_reader"
 
 
 class InferenceFailed(SlipwayError):

@@ -93,7 +93,7 @@ async def _predict_windows(model: ServedModel, asks: Sequence[Ask], terms: Terms
         except _InstanceFailed as failed:
             if len(asks) == 1:
                 raise failed.error from None
-            raise _naming(start + failed.index, failed.error) from failed.error
+            raise naming(start + failed.index, failed.error) from failed.error
     return prediction
 
 
@@ -253,7 +253,7 @@ class _InstanceFailed(Exception):
         self.index, self.error = index, error
 
 
-def _naming(index: int, error: SlipwayError) -> SlipwayError:
+def naming(index: int, error: SlipwayError) -> SlipwayError:
     """The same error, its message led by the index. A copy: one error may belong to several callers."""
     named = copy.copy(error)
     named.message = f"instance {index}: {error.message}"

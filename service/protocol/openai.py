@@ -20,9 +20,9 @@ from service.responses import Json, retry_after
 _log = logging.getLogger("slipway.openai")
 
 MAX_CHOICES = 16
-MAX_PROMPTS = 64
-
+_FORMS = {"str", "int", "float", "bool", "dict", "list", "is_instance"}
 TEXT_FORMS = "text, token ids, or a list of either"
+
 TokenIds = list[StrictInt]
 Prompts = str | TokenIds | list[str] | list[TokenIds]
 
@@ -42,31 +42,6 @@ class OpenAIRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     unsupported: ClassVar[dict[str, tuple[object, ...]]] = {}
     forms: ClassVar[dict[str, str]] = {"prompt": TEXT_FORMS}
-
-
-class CompletionRequest(OpenAIRequest):
-    unsupported = {
-        "stream": (False,),
-        "stream_options": (),
-        "suffix": ("",),
-        "logprobs": (),
-        "best_of": (1,),
-        "logit_bias": ({},),
-        "presence_penalty": (0,),
-        "frequency_penalty": (0,),
-    }
-
-    model: str = Field(description="name of a served text-generation model")
-    prompt: Prompts = Field(description="text, token ids, or a list of either")
-    max_tokens: int | None = Field(default=16, description="longest answer")
-    temperature: float | None = Field(default=1.0, description="0 takes the likeliest token")
-    top_p: float | None = Field(default=1.0)
-    top_k: int | None = Field(default=0, description="not OpenAI's; 0: no limit")
-    n: int | None = Field(default=1, description="answers to each prompt")
-    seed: int | None = Field(default=None, description="same seed, same answer")
-    stop: str | list[str] | None = Field(default=None, description="texts that end the answer")
-    echo: bool | None = Field(default=False, description="repeat the prompt before the answer")
-    user: str | None = None
 
 
 class ImageRequest(OpenAIRequest):
@@ -125,19 +100,34 @@ def bounded(name: str, value: int | None, highest: int) -> int:
 def _parameter_invalid(error: ValidationError, forms: dict[str, str]) -> ParameterInvalid:
     first = error.errors(include_url=False, include_input=False)[0]
     name = str(first["loc"][0])[:64]
+    path = _path(first["loc"])
     if first["type"] == "extra_forbidden":
-        return ParameterInvalid(f"unrecognized request argument: {name!r}", name)
+        return ParameterInvalid(f"unrecognized request argument: {path!r}", path)
     if first["type"] == "missing":
-        return ParameterInvalid(f"you must provide {name!r}", name)
+        return ParameterInvalid(f"you must provide {path!r}", path)
     if len(first["loc"]) > 1 and name in forms:
         return ParameterInvalid(f"{name!r} must be {forms[name]}", name)
     message = first["msg"]
-    return ParameterInvalid(f"{name!r}: {message[0].lower()}{message[1:]}", name)
+    return ParameterInvalid(f"{path!r}: {message[0].lower()}{message[1:]}", path)
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """OpenAI's way of naming a member within members: `messages[0].role`. What pydantic adds for the forms
+    of a union is left out."""
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not path or (part.isidentifier() and part not in _FORMS):
+            path += f".{part}" if path else part
+    return path[:128]
 
 
 def error_object(error: SlipwayError) -> dict[str, object]:
     """OpenAI's error object; `code` is our reason, or OpenAI's own word where it has one."""
     kind = "invalid_request_error" if error.status < 500 else "server_error"
+    if error.status == 429:
+        kind = "rate_limit_error"
     code = error.reason
     if isinstance(error, UnknownModel):
         code = "model_not_found"
@@ -172,31 +162,6 @@ class OpenAIRoute(APIRoute):
                 return Json(self.shape(error), error.status, headers)
 
         return handle
-
-
-Finish = Literal["stop", "length"]
-
-
-class Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class Choice(BaseModel):
-    index: int
-    text: str
-    logprobs: None = None
-    finish_reason: Finish
-
-
-class CompletionAnswer(BaseModel):
-    id: str
-    object: Literal["text_completion"] = "text_completion"
-    created: int = Field(description="Unix time")
-    model: str
-    choices: list[Choice]
-    usage: Usage
 
 
 class ImageData(BaseModel):

@@ -10,12 +10,14 @@ from fastapi import APIRouter
 _MODULES: tuple[str, ...] = (
     "predict",
     "predict_v1",
+    "chat",
     "completions",
     "embeddings",
     "images",
     "tei",
     "models",
     "infer",
+    "generate",
     "repository",
     "statistics",  # ahead of metadata, whose /v2/models/{name} would take /v2/models/stats
     "metadata",

@@ -7,7 +7,7 @@ Every dialect that generates text ends here, so that a bound, a default and a na
 import json
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from service.generation.request import (
     MAX_BIASED_TOKENS,
@@ -100,13 +100,6 @@ class TextGenerationOptions(TaskOptions):
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else () if value is None else value
 
-    @model_validator(mode="after")
-    def _one_constraint(self) -> "TextGenerationOptions":
-        given = [name for name in _CONSTRAINTS if getattr(self, name) not in (None, False)]
-        if len(given) > 1:
-            raise ValueError(f"only one of {' and '.join(given)} can shape the answer")
-        return self
-
 
 def sampling_params(
     options: TextGenerationOptions, max_tokens: int, stop_token_ids: tuple[int, ...]
@@ -147,6 +140,9 @@ def check_tokens(options: TextGenerationOptions, vocabulary_size: int) -> None:
 
 
 def _constraint(options: TextGenerationOptions) -> Constraint | None:
+    given = [name for name in _CONSTRAINTS if getattr(options, name) not in (None, False)]
+    if len(given) > 1:
+        raise OptionInvalid(f"only one of {' and '.join(given)} can shape the answer", given[1])
     if options.guided_json is not None:
         return Constraint("json_schema", _schema(options.guided_json))
     if options.guided_json_object:

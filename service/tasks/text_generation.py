@@ -17,6 +17,7 @@ from service.tasks.detokenizer import Detokenizer
 from service.tasks.examples import golden_item
 from service.tasks.inputs import read_text
 from service.tasks.sampling_options import TextGenerationOptions, check_tokens, sampling_params
+from service.tasks.token_texts import TokenTexts
 
 _EXAMPLE_TOKENS = 12
 
@@ -55,6 +56,7 @@ class TextGeneration(GenerationTask[Prompt, TextGenerationOptions]):
         self.vocabulary_size = self.tokenizer.get_vocab_size(with_added_tokens=True)
         longest = max((len(token) for token in self.tokenizer.get_vocab()), default=1)
         self._max_characters = self.context_tokens * longest
+        self.token_texts = TokenTexts(self.tokenizer)
         self.tool_call_format = prompt.tool_call_format
         self.chat = self._open_chat(prompt.chat_template)
 

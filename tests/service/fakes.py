@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from models.bundle import Bundle
 from service.app import create_app
 from service.batching.batcher import Batcher, limits_of
-from service.generation.request import GenerationEvent, GenerationRequest
+from service.generation.request import GenerationEvent, GenerationRequest, TokenLogprobs
 from service.observability.metrics import Metrics, ModelMeters
 from service.observability.observe import Observed, Observer
 from service.registry import ModelRegistry, ServedModel
@@ -90,9 +90,9 @@ class FakePool:
         ids = self._tokenizer.encode(STORY[turn:] + STORY[:turn]).ids
         is_finished = False
         try:
-            for token in ids[: request.sampling.max_tokens]:
+            for position, token in enumerate(ids[: request.sampling.max_tokens]):
                 await asyncio.sleep(0)
-                yield GenerationEvent((token,))
+                yield told(request, position, token)
             while self.is_endless:
                 await asyncio.sleep(0.01)
                 yield GenerationEvent((ids[0],))
@@ -100,6 +100,16 @@ class FakePool:
             yield GenerationEvent((), "length")
         finally:
             self.cancelled += not is_finished
+
+
+def told(request: GenerationRequest, position: int, token: int) -> GenerationEvent:
+    """A token, half as likely as none; of a prompt's tokens, each a quarter."""
+    wanted = request.sampling.logprobs
+    found = () if wanted is None else (TokenLogprobs(-0.5, ((token, -0.5), (0, -1.0))[:wanted]),)
+    prompt: tuple[TokenLogprobs | None, ...] = ()
+    if position == 0 and request.prompt_logprobs is not None:
+        prompt = (None, *(TokenLogprobs(-0.25) for _ in request.prompt_ids[1:]))
+    return GenerationEvent((token,), logprobs=found, prompt_logprobs=prompt)
 
 
 class Service:

@@ -30,6 +30,7 @@ from training.data.text_tokenizer import fit_tokenizer
 from training.networks.text_encoder import TokenClassifier
 from training.networks.text_registry import build_encoder, is_limited
 from training.pretrained import TextCheckpoint
+from training.remembered import Remembered
 from training.tasks import classification
 from training.tasks.entity_judge import EntityJudge
 from training.tasks.text_checkpoint import CheckpointSource
@@ -114,6 +115,7 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
             name: tagged_tokens(split, self.encoder, self.texts.labels)
             for name, split in (splits | {"test": self.texts.test}).items()
         }
+        self._remembered: Remembered[list[Array]] = Remembered()
         self.decoder = TagDecoder(self.texts.labels)
         self._judge = EntityJudge(self.texts, self.config.seed)
 
@@ -301,7 +303,11 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
         return {_IDS: padding or 0, _MASK: 0, TARGETS: IGNORED}
 
     def _logits(self, split: str, predict: Predict) -> list[Array]:
-        """float32 [T, K] for each sentence, asked in batches of similar length."""
+        """float32 [T, K] for each sentence."""
+        return self._remembered.get(split, predict, lambda: self._ask(split, predict))
+
+    def _ask(self, split: str, predict: Predict) -> list[Array]:
+        """In batches of similar length."""
         rows = self._rows[split]
         lengths = [len(row.piece_of_token) for row in rows]
         answers = [np.zeros((0, len(self.texts.labels)), dtype=np.float32)] * len(rows)

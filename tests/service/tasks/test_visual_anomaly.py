@@ -67,13 +67,32 @@ def test_a_score_at_the_threshold_is_no_anomaly(task: VisualAnomalyDetection) ->
     assert asked(task, spotted(20, 20), threshold=1.0)["is_anomaly"] is False
 
 
+def test_the_map_is_never_larger_than_the_picture(task: VisualAnomalyDetection) -> None:
+    assert shades(asked(task, spotted(60, 40), max_size=65_535)).shape == (40, 60)
+
+
 def test_the_map_may_be_smaller_or_left_out(task: VisualAnomalyDetection) -> None:
     assert shades(asked(task, spotted(60, 40), max_size=30)).shape == (20, 30)
     answer = asked(task, spotted(60, 40), heat_map=False)
     assert answer["heat_map"] is answer["width"] is answer["height"] is None
 
 
-@pytest.mark.parametrize(("name", "value"), [("max_size", 0), ("heat_map", "perhaps")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_size", 0),
+        ("max_size", 65_536),
+        ("max_size", "huge"),
+        ("heat_map", "maybe"),
+        ("threshold", "high"),
+        ("threshold", "nan"),
+        ("threshold", "-inf"),
+        ("threshold", float("nan")),
+        ("threshold", float("inf")),
+        ("threshold", [1]),
+        ("unknown", 1),
+    ],
+)
 def test_options_out_of_bounds_are_refused(
     task: VisualAnomalyDetection, name: str, value: object
 ) -> None:

@@ -26,6 +26,22 @@ def _image(
     )
 
 
+_CLOTH = (
+    "none (drawn cloth); --data: folder or archive of good pictures, bad ones in folders beside"
+)
+_TINY_CLOTH = (
+    "max_steps=6",
+    "batch_size=8",
+    "cpu_threads=1",
+    "width=4",
+    "memory=32",
+    "surfaces.side=32",
+    "surfaces.train=24",
+    "surfaces.validation=8",
+    "surfaces.test=12",
+    "surfaces.bad=10",
+)
+
 RECIPES = (
     Recipe(
         name="digits",
@@ -166,22 +182,22 @@ RECIPES = (
         name="visual-anomaly",
         summary="find defects, having seen good pictures only",
         modality="vision",
-        data="none (drawn cloth); --data: folder or archive of good pictures, bad ones in folders beside",
-        expected_time_s=120,
+        data=_CLOTH,
+        expected_time_s=60,
         config="training.recipes.visual_anomaly:visual_anomaly",
         work="training.tasks.visual_anomaly:VisualAnomalyWork",
         own_data=("gates.accuracy_floor=none",),
-        tiny=(
-            "max_steps=6",
-            "batch_size=8",
-            "cpu_threads=1",
-            "width=4",
-            "memory=32",
-            "surfaces.side=32",
-            "surfaces.train=24",
-            "surfaces.validation=8",
-            "surfaces.test=12",
-            "surfaces.bad=10",
-        ),
+        tiny=_TINY_CLOTH,
+    ),
+    Recipe(
+        name="visual-anomaly-autoencoder",
+        summary="the same by redrawing pictures; weaker on textures",
+        modality="vision",
+        data=_CLOTH,
+        expected_time_s=75,
+        config="training.recipes.visual_anomaly:visual_anomaly_autoencoder",
+        work="training.tasks.visual_anomaly:VisualAnomalyWork",
+        own_data=("gates.accuracy_floor=none",),
+        tiny=_TINY_CLOTH,
     ),
 )

@@ -80,7 +80,7 @@ class _Tagged(ToolCallParser):
 
     def __init__(self) -> None:
         self._held = ""
-        self._has_called = False
+        self._is_after_call = False
 
     def feed(self, text: str) -> Parsed:
         self._held += text
@@ -97,23 +97,22 @@ class _Tagged(ToolCallParser):
             else:
                 content += self._take(start)
                 self._held = self._held[end - start + len(_CLOSE) :]
-                self._has_called = True
+                self._is_after_call = True
                 calls.append(call)
         else:
             content += self._take(len(self._held) - _overlap(self._held, _OPEN))
-        return Parsed(self._shown(content), tuple(calls))
+        return Parsed(content, tuple(calls))
 
     def finish(self) -> Parsed:
-        held, self._held = self._held, ""
-        return Parsed(self._shown("" if held.startswith(_OPEN) else held))
+        return Parsed("" if self._held.startswith(_OPEN) else self._take(len(self._held)))
 
     def _take(self, length: int) -> str:
+        """Content. Blanks that the format puts behind a call are nobody's."""
         taken, self._held = self._held[:length], self._held[length:]
+        if self._is_after_call:
+            taken = taken.lstrip()
+            self._is_after_call = not taken
         return taken
-
-    def _shown(self, content: str) -> str:
-        """Line breaks that the format puts between calls are nobody's content."""
-        return "" if self._has_called and not content.strip() else content
 
 
 class _Whole(ToolCallParser):

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 _MARKS = frozenset({"Mn", "Me"})
+# Of one letter; as many as Unicode's stream-safe text format has (UAX #15). Without a bound a text of
+# nothing but marks is read to its end once for each of its tokens.
+_MOST_MARKS = 30
 
 
 def settled(
@@ -32,7 +35,8 @@ def _settled(text: str, start: int, end: int) -> tuple[int, int]:
         last -= 1
     if first == last:  # a token that is nothing but a space stays where it is
         return start, end
-    while last < len(text) and not text[last].isascii() and _is_mark(text[last]):
+    most = min(len(text), last + _MOST_MARKS)
+    while last < most and not text[last].isascii() and _is_mark(text[last]):
         last += 1
     return first, last
 

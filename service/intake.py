@@ -19,12 +19,12 @@ from typing import TypeVar
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from models.errors import InputError
 from service import strict_json
 from service.errors import BadRequest, UnsupportedMedia
 from service.offload import offload
 from service.pipeline import MAX_INSTANCES
 from service.tasks.base import ServiceTask
+from service.tasks.inputs import read_each
 from service.terms import take_priority, take_timeout_s
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ def from_json(document: object, task: ServiceTask) -> Intake:
     values = task.split(value) if given[0] == task.field else _list(value)
     parameters = _parameters(members)
     timeout_s, priority = take_timeout_s(parameters), take_priority(parameters)
-    return Intake(_read_each(values, task), {**parameters, **members}, timeout_s, priority)
+    return Intake(read_each(values, task.read_json), {**parameters, **members}, timeout_s, priority)
 
 
 def from_instances(document: object, task: ServiceTask) -> Intake:
@@ -131,7 +131,7 @@ def from_instances(document: object, task: ServiceTask) -> Intake:
         raise BadRequest(
             f'{unknown[0][:64]!r} is not part of this protocol; options belong in "parameters"'
         )
-    return Intake(_read_each(values, task), options, timeout_s, priority)
+    return Intake(read_each(values, task.read_json), options, timeout_s, priority)
 
 
 async def _from_form(request: Request, task: ServiceTask) -> Intake:
@@ -148,7 +148,7 @@ async def _from_form(request: Request, task: ServiceTask) -> Intake:
         options = _several(_texts(form))
     texts = options.pop(task.field, [])
     given = task.read_files(files)
-    given += _read_each(texts if isinstance(texts, list) else [texts], task)
+    given += read_each(texts if isinstance(texts, list) else [texts], task.read_json, len(given))
     return Intake(given, options)
 
 
@@ -162,18 +162,6 @@ def _several(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
     for name, value in pairs:
         gathered.setdefault(name, []).append(value)
     return {name: values if len(values) > 1 else values[0] for name, values in gathered.items()}
-
-
-def _read_each(values: list[object], task: ServiceTask) -> list[object]:
-    instances: list[object] = []
-    for index, value in enumerate(values):
-        try:
-            instances.append(task.read_json(value))
-        except InputError as error:
-            if len(values) > 1:
-                raise InputError(f"instance {index}: {error.message}") from error
-            raise
-    return instances
 
 
 def _gathered(members: dict[str, object], task: ServiceTask) -> dict[str, object]:

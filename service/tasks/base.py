@@ -22,7 +22,7 @@ from typing_extensions import TypeVar
 from models.bundle import Bundle
 from models.errors import InputError
 from service.generation.request import GenerationRequest
-from service.tasks.inputs import decode_text
+from service.tasks.inputs import decode_text, read_each
 
 Item = dict[str, np.ndarray]
 """One prepared input: graph input name → array without the batch axis."""
@@ -110,7 +110,7 @@ class ServiceTask(ABC, Generic[InstanceT, OptionsT]):
     def read_files(self, files: Sequence[tuple[str, bytes]]) -> list[InstanceT]:
         """The instances of an upload; `files` are names of form fields and contents, in order. Raises
         InputError."""
-        return [self.read_bytes(data) for _, data in files]
+        return read_each([data for _, data in files], self.read_bytes)
 
     def is_heavy(self, instance: InstanceT) -> bool:
         """True when preprocessing it would hold up the event loop longer than a hand-over to a thread."""

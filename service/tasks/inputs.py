@@ -4,13 +4,17 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from models.datatypes import BY_ONNX
 from models.errors import InputError
 from models.manifest import TensorSpec
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _DATA_URL = re.compile(r"data:[\w.+/-]{0,100};base64,")
 _FILE_MEMBERS = ("b64", "image")
@@ -34,6 +38,20 @@ def read_file_bytes(value: object) -> bytes:
     if not data:
         raise InputError("the picture is empty")
     return data
+
+
+def read_each(values: Sequence[T], read: Callable[[T], R], before: int = 0) -> list[R]:
+    """`read` of every value. Raises InputError naming the place of the first wrong one in its request,
+    behind `before` others; one that is alone needs no name."""
+    instances = []
+    for index, value in enumerate(values, before):
+        try:
+            instances.append(read(value))
+        except InputError as error:
+            if before + len(values) > 1:
+                raise InputError(f"instance {index}: {error.message}") from error
+            raise
+    return instances
 
 
 def read_text(value: object, member: str) -> str:

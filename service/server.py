@@ -17,6 +17,7 @@ from models.catalog import require_repository
 from models.errors import UsageError
 from service.errors import StartError
 from service.frontends.base import Alone, FrontEnds
+from service.generation.stats import EngineStats
 from service.lifecycle.admin import check_settings
 from service.lifecycle.lifecycle import Lifecycle, drain
 from service.memory import use_one_arena
@@ -26,7 +27,7 @@ from service.registry import ModelRegistry
 from service.runtimes.base import SessionOptions
 from service.settings import Settings
 from service.threads import plan, usable_cores
-from service.workers.base import WorkerPool
+from service.workers.base import ModelKey, WorkerPool
 
 if TYPE_CHECKING:
     from service.workers.pool import ProcessPool
@@ -139,12 +140,16 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     cores = settings.threads or usable_cores()
     workers, threads, wide = plan(cores, settings.workers)
     options = SessionOptions(threads, settings.provider, settings.generation)
+
+    def measured(key: ModelKey, stats: EngineStats) -> None:
+        metrics.model(key).engine.reported(stats)
+
     if settings.isolation == "none":
         if settings.frontends > 1:
             raise UsageError("--frontends shares worker processes; --isolation none has none")
         from service.workers.inprocess import InProcessPool
 
-        return InProcessPool(workers, options)
+        return InProcessPool(workers, options, measured)
 
     _log.info("%d workers of %d threads; a batch alone: up to %d", workers, threads, wide)
 
@@ -159,6 +164,7 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
         load_timeout_s=settings.load_timeout_s,
         load_memory_bytes=settings.load_memory_bytes,
         on_restart=count,
+        on_stats=measured,
     )
 
 

@@ -5,6 +5,7 @@ Refusals are immediate and say how much there is and how much was asked for.
 
 import math
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,15 +13,17 @@ from service.batching.drain import DrainRate
 from service.errors import BadRequest, QueueFull
 from service.generation.ledger import KvLedger
 from service.generation.limits import EngineLimits
+from service.generation.logits_processors import Matcher
 from service.generation.prefix_cache import PrefixCache
-from service.generation.request import GenerationRequest
+from service.generation.request import Constraint, GenerationRequest, SamplingParams
 from service.generation.requests import Requests
 from service.generation.row import Row
 from service.generation.sampling import RowSampler
 
 
 class Admission:
-    """`stop`: tokens that end every answer, beside those that a request names."""
+    """`stop`: tokens that end every answer, beside those that a request names. `new_matcher` compiles a
+    constraint; None where the model has nothing to compile it against."""
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class Admission:
         ledger: KvLedger,
         prefixes: PrefixCache,
         drain: DrainRate,
+        new_matcher: Callable[[Constraint], Matcher] | None,
     ) -> None:
         self._limits = limits
         self._vocabulary = vocabulary
@@ -39,6 +43,7 @@ class Admission:
         self._ledger = ledger
         self._prefixes = prefixes
         self._drain = drain
+        self._new_matcher = new_matcher
         self._context_tokens = min(limits.context_tokens, ledger.total_tokens)
 
     def admit(self, request_id: int, request: GenerationRequest, now: float) -> None:
@@ -63,7 +68,7 @@ class Admission:
             request_id=request_id,
             prompt=prompt,
             limit=limit,
-            sampler=RowSampler(params, seed),
+            sampler=RowSampler(params, seed, request.prompt_ids, stop, self._matcher(params)),
             stop=stop,
             reserved_tokens=len(prompt) + limit,
             level=self._limits.level_of(request.priority),
@@ -72,6 +77,13 @@ class Admission:
             prompt_logprobs=request.prompt_logprobs,
             prefix_names=self._prefixes.names(prompt, request.cache_salt),
         )
+
+    def _matcher(self, params: SamplingParams) -> Matcher | None:
+        if params.constraint is None:
+            return None
+        if self._new_matcher is None:
+            raise BadRequest("this model has no tokenizer that answers could be constrained with")
+        return self._new_matcher(params.constraint)
 
     def _check(self, prompt: np.ndarray, request: GenerationRequest) -> None:
         # ONNX Runtime wraps negative ids silently and fails the whole step on large ones.

@@ -13,6 +13,7 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import SlipwayError
 from service.generation.choosing import choose
 from service.generation.limits import EngineLimits
 from service.generation.lookup import PromptLookup
@@ -98,7 +99,7 @@ class Decode:
             [choice] = choose([row], logits[index : index + 1])
             self._slots.accept(0, choice)
             self._stats.decode_tokens += 1
-            if row.ended or choice is None or choice.token != guessed:
+            if row.ended or isinstance(choice, SlipwayError) or choice.token != guessed:
                 break
             self._stats.lookup_accepted_tokens += 1
         self._slots.close_gaps()

@@ -25,9 +25,10 @@ from service.generation.decode import Decode
 from service.generation.graph import DecoderGraph
 from service.generation.ledger import KvLedger
 from service.generation.limits import EngineLimits
+from service.generation.logits_processors import Matcher
 from service.generation.prefill import Prefill
 from service.generation.prefix_cache import PrefixCache
-from service.generation.request import GenerationRequest
+from service.generation.request import Constraint, GenerationRequest
 from service.generation.requests import Events, Requests
 from service.generation.row import Row
 from service.generation.slots import Slots
@@ -45,9 +46,11 @@ class SlotEngine:
         stop_token_ids: Iterable[int] = (),
         clock: Callable[[], float] = time.monotonic,
         model_id: str = "",
+        new_matcher: Callable[[Constraint], Matcher] | None = None,
     ) -> None:
         """`stop_token_ids` end every answer, beside those that a request names. `clock`: for deadlines,
-        and to measure how fast the queue empties. `model_id`: what cached prefixes belong to."""
+        and to measure how fast the queue empties. `model_id`: what cached prefixes belong to.
+        `new_matcher` compiles a constraint; None refuses them."""
         self.limits = limits
         self._clock = clock
         self._stats = EngineStats()
@@ -61,7 +64,9 @@ class SlotEngine:
         self.slots = Slots(self.cache, self.requests, self.ledger)
         shared = (self.requests, self.ledger, self.prefixes)
         stop = frozenset(stop_token_ids)
-        self._admission = Admission(limits, graph.vocabulary, stop, *shared, self._drain)
+        self._admission = Admission(
+            limits, graph.vocabulary, stop, *shared, self._drain, new_matcher
+        )
         self._prefill = Prefill(limits, self.slots, *shared, self._stats, self._drain, clock)
         self._decode = Decode(limits, self.slots, self.requests, self._stats)
 

@@ -18,10 +18,10 @@ from service.generation.choosing import choose
 from service.generation.ledger import KvLedger
 from service.generation.limits import EngineLimits
 from service.generation.prefix_cache import BLOCK_TOKENS, LEAST_REST_TOKENS, PrefixCache
+from service.generation.ranking import token_logprobs
 from service.generation.request import TokenLogprobs
 from service.generation.requests import Requests
 from service.generation.row import Row
-from service.generation.sampling import token_logprobs
 from service.generation.slots import Slots
 from service.generation.stats import EngineStats
 

@@ -68,8 +68,11 @@ class Requests:
         return events
 
     def answer(self, row: Row, choice: Choice) -> None:
-        """A token of the answer; the last one that the request may have ends it."""
+        """A token of the answer; it ends with the last one that the request may have, or when its
+        constraint is met and nothing can follow."""
         reason: FinishReason | None = "length" if row.answered == row.limit else None
+        if row.sampler.is_complete:
+            reason = "stop"
         logprobs = () if choice.logprobs is None else (choice.logprobs,)
         self._tell(row, GenerationEvent((choice.token,), reason, logprobs=logprobs))
         if reason is not None:
@@ -108,7 +111,7 @@ class Requests:
             self.waiting.left(row)
         else:
             self._ledger.release(row)
-        self._stats.ended[reason] += 1
+        self._stats.count_end(reason)
         del self._rows[row.request_id]
 
 

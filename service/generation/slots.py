@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.errors import SlipwayError
 from service.generation.cache import SlotCache
+from service.generation.choosing import accept
 from service.generation.ledger import KvLedger
 from service.generation.requests import Requests
 from service.generation.row import Row
@@ -55,18 +57,21 @@ class Slots:
         self.cache.lengths[place] = row.fed - 1
         return place
 
-    def accept(self, index: int, choice: Choice | None) -> None:
-        """Book the token that a row's run has chosen, None for logits that are not finite; the row may
-        end with it, and is then still there until `close_gaps`."""
+    def accept(self, index: int, choice: Choice | SlipwayError) -> None:
+        """Book the token that a row's run has chosen, or why there is none; the row may end with it, and
+        is then still there until `close_gaps`."""
         row = self.rows[index]
-        if choice is None:
-            message = "the model gave numbers that are not finite for this request"
-            self._requests.fail(row, message)
+        if isinstance(choice, SlipwayError):
+            self._requests.refuse(row, choice, "error")
             return
         self.cache.lengths[index] += 1
         self.cache.ids[index] = choice.token
         if choice.token in row.stop:
             self._requests.end(row, "stop")
+            return
+        error = accept(row, choice.token)
+        if error is not None:
+            self._requests.refuse(row, error, "error")
             return
         row.answered += 1
         row.answer.append(choice.token)

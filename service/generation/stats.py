@@ -4,15 +4,23 @@ Crosses as JSON, at most once a second. Counts are those since the last report, 
 replaced takes none of them back; gauges are the moment's.
 """
 
-from collections import Counter
 from dataclasses import asdict, dataclass, field, fields, replace
 
 import orjson
 
+GAUGES = (
+    "running",
+    "waiting",
+    "slots",
+    "kv_reserved_bytes",
+    "kv_total_bytes",
+    "prefix_cache_bytes",
+)
+
 
 @dataclass
 class EngineStats:
-    """Gauges first. `kv_reserved_bytes`: what running requests may come to need; never more than
+    """GAUGES first. `kv_reserved_bytes`: what running requests may come to need; never more than
     `kv_total_bytes`, which is why there is nothing like a preempted request. `ended`: by finish reason;
     "displaced" gave a place in the full queue to a higher priority.
     """
@@ -33,7 +41,7 @@ class EngineStats:
     prefix_evictions: int = 0
     lookup_proposed_tokens: int = 0
     lookup_accepted_tokens: int = 0
-    ended: Counter[str] = field(default_factory=Counter)
+    ended: dict[str, int] = field(default_factory=dict)
 
     def take(self, **gauges: int) -> "EngineStats":
         """What was counted since the last time, with the gauges of this moment."""
@@ -41,8 +49,11 @@ class EngineStats:
         for name, value in gauges.items():
             setattr(taken, name, value)
         for entry in fields(self):
-            setattr(self, entry.name, Counter() if entry.name == "ended" else 0)
+            setattr(self, entry.name, {} if entry.name == "ended" else 0)
         return taken
+
+    def count_end(self, reason: str, count: int = 1) -> None:
+        self.ended[reason] = self.ended.get(reason, 0) + count
 
     def to_json(self) -> bytes:
         return orjson.dumps(asdict(self))
@@ -58,4 +69,4 @@ class EngineStats:
             type(value) in (int, float) for value in (*document.values(), *ended.values())
         ):
             raise ValueError("an engine's statistics are numbers")
-        return cls(**document, ended=Counter(ended))
+        return cls(**document, ended=ended)

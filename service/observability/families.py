@@ -6,6 +6,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from service.observability.engine_meters import MEASURES
 from service.observability.histogram import Histogram
 from service.observability.meters import Dump, ModelMeters
 from service.observability.metrics import Metrics
@@ -137,6 +138,21 @@ def _finished(metrics: Metrics) -> Iterator[Sample]:
             yield _of(meters, ("finished_reason", reason)), count
 
 
+def _engine(attribute: str) -> Callable[[Metrics], Iterator[Sample]]:
+    def samples(metrics: Metrics) -> Iterator[Sample]:
+        for meters in metrics.models():
+            if meters.engine.is_used:
+                yield _of(meters), float(getattr(meters.engine.stats, attribute))
+
+    return samples
+
+
+def _ended(metrics: Metrics) -> Iterator[Sample]:
+    for meters in metrics.models():
+        for reason, count in meters.engine.stats.ended.items():
+            yield _of(meters, ("reason", reason)), count
+
+
 _MODEL = ("model", "version")
 _REASON = (*_MODEL, "reason")
 
@@ -227,6 +243,17 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "Tokens written.",
         _MODEL,
         _per_model(lambda meters: meters.written.generation_tokens),
+    ),
+    *(
+        Family(measure.name, measure.kind, measure.help, _MODEL, _engine(measure.attribute))
+        for measure in MEASURES
+    ),
+    Family(
+        "generation_ended_total",
+        "counter",
+        "Text requests that left the engine, by reason; displaced: gave way to a higher priority.",
+        _REASON,
+        _ended,
     ),
     Family(
         "pending_requests",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
+from service.observability.engine_meters import EngineMeters
 from service.observability.histogram import Histogram
 from service.observability.written import WrittenMeters
 
@@ -70,6 +71,7 @@ class ModelMeters:
         self.fail_count = 0
         self.fail_s = 0.0
         self.written = WrittenMeters()
+        self.engine = EngineMeters()
         self.requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.rejected: defaultdict[str, int] = defaultdict(int)
@@ -144,6 +146,7 @@ class ModelMeters:
             "reasons": [dict(getattr(self, name)) for name in _REASONS],
             "requests": dump_pairs(self.requests),
             "written": self.written.dump(),
+            "engine": self.engine.dump(),
             "last_inference_ms": self.last_inference_ms,
             "in_flight": self.in_flight,
             "pending": self.pending(),
@@ -169,11 +172,13 @@ class ModelMeters:
                 getattr(self, name)[reason] += count
         add_pairs(self.requests, dump["requests"])
         self.written.add(dump["written"])
+        self.engine.add(dump["engine"])
         self.last_inference_ms = max(self.last_inference_ms, dump["last_inference_ms"])
 
     def show(self, dumps: Sequence[Dump]) -> None:
         """Gauges of the living front ends: sums, but ready only where every one of them is."""
         self.in_flight = sum(dump["in_flight"] for dump in dumps)
+        self.engine.show([dump["engine"] for dump in dumps])
         self.written.streams_open = sum(dump["written"]["streams_open"] for dump in dumps)
         waiting = sum(dump["pending"] for dump in dumps)
         is_ready = all(dump["is_ready"] for dump in dumps)

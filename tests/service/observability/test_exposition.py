@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.generation.stats import EngineStats
 from service.observability.exposition import text
 from service.observability.families import FAMILIES
 from service.observability.histogram import Histogram
@@ -47,6 +48,7 @@ def filled() -> Metrics:
     meters.session = SessionInfo("cuda", "cpu", 4)
     meters.written.prompt_tokens = 7
     meters.written.finished["stop"] += 1
+    meters.engine.reported(EngineStats(running=2, decode_tokens=9, ended={"stop": 1}))
     metrics.worker_restarts["lost"] += 1
     metrics.frontend_restarts["hung"] += 1
     metrics.records_dropped = lambda: {"access_log": 3}
@@ -81,6 +83,8 @@ def test_values_are_those_that_were_counted() -> None:
     assert found["slipway_batch_size_bucket", "2"] == 0
     assert found["slipway_batch_size_bucket", "4"] == 1
     assert found["slipway_inferences_total", ""] == 4
+    assert found["slipway_num_requests_running", ""] == 2
+    assert found["slipway_generation_ended_total", "stop"] == 1
     assert found["slipway_process_resident_memory_bytes", ""] > 1 << 20
 
 

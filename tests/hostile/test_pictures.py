@@ -12,6 +12,8 @@ from tests.hostile import pictures
 from tests.hostile.asking import Caller, b64, message_of
 from tests.hostile.models import PICTURE_MODELS
 
+pytestmark = pytest.mark.slow
+
 Answer = tuple[int, Any]
 
 

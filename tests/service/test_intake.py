@@ -96,3 +96,17 @@ def test_files_are_refused_where_a_task_takes_none() -> None:
 def test_broken_json_is_refused_with_the_position() -> None:
     with pytest.raises(BadJson, match="line 1 column"):
         parse_json(b'{"a": }')
+
+
+def test_the_bad_file_of_an_upload_is_named_and_so_is_a_text_behind_it(
+    texts: TextClassification,
+) -> None:
+    part = b"--x\r\nContent-Disposition: form-data; name=%s\r\n\r\n%s\r\n"
+    file, said = b'"f"; filename="a"', b'"text"'
+    parts = (part % (file, b"fine"), part % (file, b"caf\xe9"), part % (said, b"fine"))
+    with pytest.raises(InputError, match=r"^instance 1: the text is not UTF-8"):
+        asyncio.run(
+            read_typed(
+                request(b"".join(parts) + b"--x--\r\n", "multipart/form-data; boundary=x"), texts
+            )
+        )

@@ -20,6 +20,7 @@ examples:
   slipway train digits --set optim.learning_rate=0.002 --set width=48
   slipway train digits --folds 5                         also cross-validate it
   slipway train digits --resume                          go on after Ctrl-C
+  torchrun --nproc-per-node 2 -m slipway train language-model    in two processes
 
 `slipway train RECIPE --list-settings` prints every key that --set takes.
 """
@@ -88,10 +89,14 @@ def _train(arguments: argparse.Namespace) -> int:
     # Read by OpenMP when torch is loaded. Its threads else spin for their turn so long that one busy
     # neighbour on two cores makes a step 3.4 times as slow instead of 2.4; alone it costs nothing.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    from training.pipeline import run
+    from training.distributed import world
+    from training.pipeline import follow, run
     from training.report import Reporter
 
-    run(request_of(arguments), Reporter())
+    if world().is_first:
+        run(request_of(arguments), Reporter())
+    else:
+        follow(request_of(arguments))
     return 0
 
 

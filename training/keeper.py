@@ -1,7 +1,8 @@
 """What is hooked into Lightning's loop: checkpoints, loss history, Ctrl-C.
 
 Used by `training.train` alone. Checkpoints are written to a new file and renamed, so an interrupted
-write leaves the previous one.
+write leaves the previous one. Where several processes train, they decide together when to save and stop,
+since a checkpoint waits for all of them; the first one writes.
 """
 
 import math
@@ -82,10 +83,11 @@ class Keeper(lightning.Callback):
                     "lower optim.learning_rate (--set), or look at the data"
                 )
             self.history["train loss"].append((step, loss))
-        if self._stop_asked.is_set():
+        is_overdue = time.monotonic() - self._saved_at_s > _SAVE_EVERY_S
+        if _any_process(trainer, self._stop_asked.is_set()):
             self._save_last(trainer)
             raise Interrupted(f"stopped at step {step}; go on with: {self._resume_command}")
-        if time.monotonic() - self._saved_at_s > _SAVE_EVERY_S:
+        if _any_process(trainer, is_overdue):
             self._save_last(trainer)
 
     def on_validation_end(
@@ -95,7 +97,8 @@ class Keeper(lightning.Callback):
         self.history["validation loss"].append((trainer.global_step, loss))
         if loss < self.best_loss:
             self.best_loss = loss
-            _write_whole(self._folder.best, pl_module.state_dict())
+            if trainer.is_global_zero:
+                _write_whole(self._folder.best, pl_module.state_dict())
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         self._save_last(trainer)
@@ -103,8 +106,16 @@ class Keeper(lightning.Callback):
     def _save_last(self, trainer: lightning.Trainer) -> None:
         fresh = self._folder.last.with_suffix(".new")
         trainer.save_checkpoint(fresh)
-        os.replace(fresh, self._folder.last)
+        if trainer.is_global_zero:
+            os.replace(fresh, self._folder.last)
         self._saved_at_s = time.monotonic()
+
+
+def _any_process(trainer: lightning.Trainer, mine: bool) -> bool:
+    """What at least one process says; costs a message between them, where there are several."""
+    if trainer.world_size == 1:
+        return mine
+    return bool(trainer.strategy.reduce_boolean_decision(mine, all=False))
 
 
 def _write_whole(path: Path, state: dict[str, Any]) -> None:

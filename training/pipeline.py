@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from models.bundle import Bundle
 from models.catalog import default_repository
 from models.errors import UsageError
@@ -29,6 +31,7 @@ from training import (
     verify,
 )
 from training.config import RunConfig
+from training.distributed import world
 from training.errors import DataError
 from training.report import Reporter
 from training.runs import RunFolder, SavedRun
@@ -61,6 +64,7 @@ def run(request: Request, report: Reporter) -> Bundle:
     train.seed_everything(config.seed)
     work = recipes.get(config.recipe).work_class()(config, data)
     cross_validate.require_folds(work)
+    _require_distributable(work)
     work.prepare()
     report.table(("data", ""), work.data_summary().items())
 
@@ -68,6 +72,30 @@ def run(request: Request, report: Reporter) -> Bundle:
     with folder.owned():
         _begin(folder, work, data, saved)
         return _stages(work, folder, request, report)
+
+
+def follow(request: Request) -> None:
+    """What every process but the first does in a distributed run: read the same data, train on its part
+    of them, and leave the rest to the first."""
+    config, saved = configure(request)
+    data = Path(saved.data) if saved is not None and saved.data else request.data
+    train.seed_everything(config.seed)
+    work = recipes.get(config.recipe).work_class()(config, data)
+    _require_distributable(work)
+    work.prepare()
+    train.seed_everything(config.seed)
+    folder = RunFolder(request.runs, config.name)
+    silent = Reporter(Console(quiet=True))
+    train.train(
+        work, folder, silent, resume=request.resume, resume_command=resume_command(request, folder)
+    )
+
+
+def _require_distributable(work: Work[Any]) -> None:
+    if world().size > 1 and not work.is_distributable:
+        raise UsageError(
+            f"recipe {work.config.recipe!r} trains in one process: start it without torchrun"
+        )
 
 
 def _stages(work: Work[Any], folder: RunFolder, request: Request, report: Reporter) -> Bundle:
@@ -114,7 +142,9 @@ def _stages(work: Work[Any], folder: RunFolder, request: Request, report: Report
 
 def resume_command(request: Request, folder: RunFolder) -> str:
     """What to type after Ctrl-C; data and settings are remembered by the run's folder."""
-    words = ["slipway", "train", request.recipe, "--name", folder.path.name, "--resume"]
+    here = world()
+    several = ["torchrun", "--nproc-per-node", str(here.local_size), "-m"] if here.size > 1 else []
+    words = [*several, "slipway", "train", request.recipe, "--name", folder.path.name, "--resume"]
     for flag, given, default in (
         ("--repository", request.repository, default_repository()),
         ("--runs", request.runs, DEFAULT_RUNS),

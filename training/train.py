@@ -1,10 +1,12 @@
 """Stage 1, train: Lightning's loop around one kind of work, resumable and reproducible.
 
 The same seed on the same machine and device gives the same weights on a CPU; a GPU's atomics, another
-thread count, and a run resumed in the middle of an epoch (its shuffle begins anew) give close ones.
+thread count, and a run resumed in the middle of an epoch (its shuffle begins anew, except where the
+loader keeps its place, as language models' do) give close ones.
 """
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,9 +16,11 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 
 from models.errors import UsageError
 from training.config import RunConfig
+from training.distributed import leave, require_equal_weights, world
 from training.early_stopping import PatientStop
 from training.errors import TrainingFailed
 from training.finetuning import FrozenLayers, is_fine_tuned, layer_groups
@@ -101,9 +105,11 @@ def train(
                 ckpt_path=folder.last if resume else None,
                 weights_only=True,
             )
-        if not folder.best.is_file():  # it ended within its first epoch
+        if math.isinf(keeper.best_loss):  # it ended within its first epoch
             trainer.validate(module, work.val_loader(), verbose=False)
-    if not folder.best.is_file():
+    require_equal_weights(module)
+    leave()
+    if math.isinf(keeper.best_loss):
         raise TrainingFailed(
             "the validation loss is not a number: lower optim.learning_rate (--set)"
         )
@@ -155,6 +161,16 @@ def _trainer(
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
     }
+    here = world()
+    if here.size > 1:
+        options |= {
+            "devices": here.local_size,
+            "num_nodes": here.size // here.local_size,
+            "strategy": DDPStrategy(
+                process_group_backend="nccl" if device.type == "cuda" else "gloo"
+            ),
+            "use_distributed_sampler": False,  # the work's loader knows its part
+        }
     return lightning.Trainer(**options | work.trainer_options())
 
 

@@ -11,6 +11,7 @@ from fastapi import Request
 from models.errors import SlipwayError
 from service.event_stream import Events, EventStream
 from service.generation.request import GenerationRequest
+from service.generation.seeds import choice_seed
 from service.offload import offload
 from service.protocol import sse
 from service.protocol.openai import ParameterInvalid, error_object
@@ -52,12 +53,11 @@ async def prepared(
 
 
 def nth(request: GenerationRequest, index: int) -> GenerationRequest:
-    """The request of one of `n` answers. Seeds count up: equal ones would give `n` equal answers."""
+    """The request of one of `n` answers. Equal seeds would give `n` equal answers."""
     seed = request.sampling.seed
     if seed is None or index == 0:
         return request
-    turned = (seed + index + 2**63) % 2**64 - 2**63
-    return replace(request, sampling=replace(request.sampling, seed=turned))
+    return replace(request, sampling=replace(request.sampling, seed=choice_seed(seed, index)))
 
 
 async def streamed(request: Request, model: ServedModel, events: Events) -> EventStream:

@@ -7,6 +7,7 @@ import pytest
 from httpx import Response
 
 from service.generation.request import Constraint
+from service.generation.seeds import choice_seed
 from tests.service.bundles import CONTEXT_TOKENS
 from tests.service.fakes import STORY, Service
 
@@ -66,7 +67,9 @@ def test_prompts_are_text_texts_ids_or_lists_of_ids(service: Service) -> None:
 def test_several_answers_differ_and_count_the_prompt_once(service: Service) -> None:
     body = ask(service, n=3, seed=1, max_tokens=4).json()
     texts = [choice["text"] for choice in body["choices"]]
-    assert texts == [STORY[seed : seed + 4] for seed in (1, 2, 3)]
+    turns = [choice_seed(1, index) % len(STORY) for index in range(3)]
+    assert turns[0] == 1
+    assert texts == [(STORY * 2)[turn : turn + 4] for turn in turns]
     assert body["usage"] == used(3, 12)
 
 

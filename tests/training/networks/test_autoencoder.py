@@ -34,7 +34,7 @@ def test_one_picture_is_learned_by_heart() -> None:
     for _ in range(80):
         loss = (network(picture) - picture).pow(2).mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     assert loss < 0.2 * picture.pow(2).mean()
 

@@ -173,7 +173,7 @@ def test_the_autoencoder_is_to_redraw_the_picture_without_what_was_pasted() -> N
         given.append(image)
         return torch.zeros_like(image)
 
-    module.network.forward = nothing  # type: ignore[method-assign, assignment]
+    module.network.forward = nothing
     pixels = torch.from_numpy(work.pictures.train.pixels)
     clean = module.normalised(module.scaled(pixels))
     assert module._loss(pixels).item() == pytest.approx(clean.pow(2).mean().item(), rel=1e-5)

@@ -23,13 +23,24 @@ _SMALL_SCENES = (
     "scenes.train=800",
     "scenes.validation=50",
     "scenes.test=150",
+    "gates.accuracy_floor=none",
 )
 
 # Quick ones first: there is something to see soon.
 DEMO = (
     DemoModel("digits", 30),
-    DemoModel("entities", 10),
-    DemoModel("sentences", 10),
+    DemoModel(
+        "entities",
+        10,
+        (
+            "sentences.train=2000",
+            "epochs=2",
+            "recurrent.units=64",
+            "recurrent.layers=1",
+            "optim.learning_rate=0.006",
+        ),
+    ),
+    DemoModel("sentences", 10, ("paraphrases.train=3000", "optim.learning_rate=0.004")),
     DemoModel("visual-anomaly", 12),
     DemoModel("answers", 12),
     DemoModel("reranker", 12),

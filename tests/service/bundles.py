@@ -27,6 +27,7 @@ from models.publish import publish
 DIGITS = [str(digit) for digit in range(10)]
 LANGUAGES = ["de", "en", "sv"]
 CONTEXT_TOKENS = 64
+CHAT_CONTEXT_TOKENS = 512
 NOISE_SIZE = 4
 
 
@@ -170,3 +171,45 @@ BUNDLES = {
     "image-generation": painter_bundle,
     "tensor": tensor_bundle,
 }
+
+
+CHAT_TEMPLATE = """{%- if tools %}{{- 'tools:' + (tools | tojson) + '\\n' }}{% endif %}
+{%- for message in messages %}
+{%- if loop.first and message.role == 'assistant' %}
+{{- raise_exception('a conversation begins with a question') }}
+{%- endif %}
+{{- '<|im_start|>' + message.role + '\\n' + message.content }}
+{%- for call in message.tool_calls or [] %}
+{{- '<tool_call>' + (call.function | tojson) + '</tool_call>' }}
+{%- endfor %}
+{{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
+
+
+def chat_bundle(
+    repository: Path, name: str = "chat", model: bytes | None = None, tool_calls: str = "hermes"
+) -> Bundle:
+    """A conversation over bytes and two control tokens; prompt and answer share 512 tokens."""
+    tokenizer = Tokenizer.from_str(byte_tokenizer())
+    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    preprocessing = PromptPreprocessing.model_validate(
+        {
+            "context_tokens": CHAT_CONTEXT_TOKENS,
+            "chat_template": "chat_template.jinja",
+            "tool_call_format": tool_calls,
+        }
+    )
+    draft = ManifestDraft(
+        name=name,
+        task="text-generation",
+        runner="generation",
+        inputs=(_spec("ids", DataType.INT64, "batch", "sequence"),),
+        outputs=(_spec("logits", DataType.FLOAT, "batch", 258),),
+        preprocessing=preprocessing,
+        postprocessing=GenerationPostprocessing(
+            stop_token_ids=(tokenizer.token_to_id("<|im_end|>"),), default_max_tokens=32
+        ),
+    )
+    files = {"tokenizer.json": tokenizer.to_str(), "chat_template.jinja": CHAT_TEMPLATE}
+    return _publish(repository, draft, files, None, model)

@@ -55,7 +55,7 @@ def compute(task: str, inputs: Arrays) -> Arrays:
 
 
 class FakePool:
-    """Runs `compute`; generation tells STORY byte by byte, rotated by the seed."""
+    """Runs `compute`; generation tells `story` byte by byte, rotated by the seed."""
 
     size = 1
     is_healthy = True
@@ -66,6 +66,7 @@ class FakePool:
         self.requests: list[GenerationRequest] = []
         self.cancelled = 0
         self.is_endless = False
+        self.story = STORY
 
     def pids(self) -> list[int]:
         return []
@@ -86,8 +87,8 @@ class FakePool:
         self, key: ModelKey, request: GenerationRequest
     ) -> AsyncIterator[GenerationEvent]:
         self.requests.append(request)
-        turn = (request.sampling.seed or 0) % len(STORY)
-        ids = self._tokenizer.encode(STORY[turn:] + STORY[:turn]).ids
+        turn = (request.sampling.seed or 0) % len(self.story)
+        ids = self._tokenizer.encode(self.story[turn:] + self.story[:turn]).ids
         is_finished = False
         try:
             for position, token in enumerate(ids[: request.sampling.max_tokens]):

@@ -13,8 +13,6 @@ from training.export import export
 from training.networks.decoder import Decoder, DecoderConfig
 from training.networks.slot_plan import first_prompts, slot_plan
 
-VOCABULARY = 256
-
 
 def _digits() -> bytes:
     """logits[d] = 5 if the picture has d white pixels, by way of −|sum − d|."""
@@ -91,15 +89,13 @@ def _painter() -> bytes:
     )
 
 
-def _writer(scratch: Path) -> bytes:
+def decoder(scratch: Path, context: int = bundles.CONTEXT_TOKENS, vocabulary: int = 256) -> bytes:
     """A random decoder over bytes, exported as training exports one."""
     torch.manual_seed(3)
-    config = DecoderConfig(
-        context=bundles.CONTEXT_TOKENS, width=32, layers=1, heads=2, kv_heads=1, hidden=32
-    )
-    decoder = Decoder(config, VOCABULARY).eval()
-    example = np.random.default_rng(0).integers(0, VOCABULARY, (2, 9))
-    file = scratch / "writer.onnx"
+    config = DecoderConfig(context=context, width=32, layers=1, heads=2, kv_heads=1, hidden=32)
+    decoder = Decoder(config, vocabulary).eval()
+    example = np.random.default_rng(0).integers(0, vocabulary, (2, 9))
+    file = scratch / "decoder.onnx"
     export(slot_plan(decoder, lengths=(4, 9)), first_prompts(example, config), file)
     return file.read_bytes()
 
@@ -110,4 +106,4 @@ def publish_all(repository: Path, scratch: Path) -> None:
     bundles.language_bundle(repository, model=_languages())
     bundles.painter_bundle(repository, model=_painter())
     bundles.tensor_bundle(repository, model=doubler(3).data)
-    bundles.writer_bundle(repository, model=_writer(scratch))
+    bundles.writer_bundle(repository, model=decoder(scratch))

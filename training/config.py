@@ -49,10 +49,10 @@ class OptimConfig(ConfigRecord):
         lt=1,
         description="memory of squared gradients: beta2 of adam and adamw, alpha of rmsprop",
     )
-    schedule: Literal["constant", "cosine", "one_cycle", "step"] = Field(
+    schedule: Literal["constant", "cosine", "one_cycle", "step", "inverse_sqrt"] = Field(
         default="one_cycle",
-        description="step size after the warm-up: as it is, down to a tenth, down to nothing, or by "
-        "steps",
+        description="step size after the warm-up: as it is, down to a tenth, down to nothing, by "
+        "steps, or with the root of the steps so far",
     )
     warmup_fraction: float = Field(
         default=0.1, ge=0, lt=1, description="part of all steps spent rising to the peak"

@@ -16,6 +16,8 @@ from training.config import OptimConfig
 from training.optimizer import learning_rate_factor
 
 _MOMENTUM = 0.95
+# First and last matrices of networks, by the names that all of them give.
+_NOT_HIDDEN = ("embedding.", "source_embedding.", "positions.", "head.")
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -77,7 +79,7 @@ def configure(
     matrices: list[torch.nn.Parameter] = []
     others: list[torch.nn.Parameter] = []
     for name, weight in network.named_parameters():
-        hidden = weight.ndim == 2 and not name.startswith(("embedding.", "positions.", "head."))
+        hidden = weight.ndim == 2 and not name.startswith(_NOT_HIDDEN)
         (matrices if hidden else others).append(weight)
     optimizer = MuonAdamW(matrices, others, matrix_learning_rate, config)
     scheduler = torch.optim.lr_scheduler.LambdaLR(

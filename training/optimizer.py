@@ -78,13 +78,17 @@ def learning_rate_factor(config: OptimConfig, step: int, total_steps: int) -> fl
     """What the peak learning rate is multiplied by at `step` (0-based) of `total_steps`.
 
     All schedules rise linearly over the warm-up; then `constant` stays, `cosine` falls to a tenth,
-    `one_cycle` falls to nothing, and `step` falls at once every `step_fraction` of what remains.
+    `one_cycle` falls to nothing, `step` falls at once every `step_fraction` of what remains, and
+    `inverse_sqrt` falls with the root of the steps since the beginning (Vaswani et al. 2017), whatever
+    the plan's length.
     """
     warmup = round(config.warmup_fraction * total_steps)
     if step < warmup:
         return (step + 1) / warmup
     if config.schedule == "constant":
         return 1.0
+    if config.schedule == "inverse_sqrt":
+        return float((max(1, warmup) / (step + 1)) ** 0.5)
     remaining = max(1, total_steps - warmup)
     if config.schedule == "step":
         # Steps beyond the plan stay at the last level; rounded, or 1/3 of 90 would be 30.000…4.

@@ -21,7 +21,8 @@ from training.data.text_pairs import Kind, PairData, Pairs
 from training.errors import DataError
 
 NONE: Final = "none"
-_NAMES: Final = (
+Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+_NAMES: Final[Names] = (
     ("text", "sentence1", "sentence", "anchor", "query", "question", "source", "premise", "text1", "a"),
     (
         "text_pair", "sentence2", "positive", "answer", "passage", "document", "target", "hypothesis",
@@ -36,6 +37,7 @@ class PairChoice:
     """How to read: columns by name, position (from 1) or "auto"; the third one may be "none"."""
 
     columns: tuple[str, str, str] = (AUTO, AUTO, AUTO)
+    names: Names = _NAMES  # what columns are called, the likeliest first
     validation_fraction: float = 0.1
     test_fraction: float = 0.15
     seed: int = 0
@@ -74,7 +76,7 @@ def load_pair_table(path: Path, choice: PairChoice | None = None) -> PairData:
 
 
 def _read(table: Table, choice: PairChoice) -> _Split:
-    columns = _find_columns(table, choice.columns)
+    columns = _find_columns(table, choice.columns, choice.names)
     rows = table.rows[columns.header_rows :]
     if not rows:
         raise DataError(f"{table.path}: nothing but column names; add rows")
@@ -127,13 +129,13 @@ def _number(cell: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _find_columns(table: Table, wishes: tuple[str, str, str]) -> _Columns:
-    names = _header(table, wishes)
+def _find_columns(table: Table, wishes: tuple[str, str, str], usual: Names) -> _Columns:
+    names = _header(table, wishes, usual)
     count = len(names) if names else len(table.rows[0].cells)
     found = [
         _wished(table, wish, names, count) if wish not in (AUTO, NONE) else None for wish in wishes
     ]
-    known = [_first_known(names, options) for options in _NAMES]
+    known = [_first_known(names, options) for options in usual]
     for place, wish in enumerate(wishes):
         if wish == AUTO and found[place] is None and known[place] not in found:
             found[place] = known[place]
@@ -151,14 +153,14 @@ def _find_columns(table: Table, wishes: tuple[str, str, str]) -> _Columns:
     return _Columns(first, second, third, int(names is not None and not table.names), count)
 
 
-def _header(table: Table, wishes: tuple[str, str, str]) -> list[str] | None:
+def _header(table: Table, wishes: tuple[str, str, str], usual: Names) -> list[str] | None:
     """The columns' names, or None where the first row is data."""
     if table.names is not None:
         return list(table.names)
     first = [cell.strip() for cell in table.rows[0].cells]
     if any(wish not in (AUTO, NONE) and not wish.isdigit() for wish in wishes):
         return first
-    known = {name for options in _NAMES for name in options}
+    known = {name for options in usual for name in options}
     named = sum(cell.casefold() in known for cell in first)
     return first if named >= 2 else None  # one word may be a text, two side by side hardly
 

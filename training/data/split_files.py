@@ -28,8 +28,8 @@ def split_files(data: Path) -> dict[str, Path]:
         raise DataError(f"--data {data}: no such file or folder")
     files = sorted(file for file in data.iterdir() if file.is_file() and file.name[0] != ".")
     found: dict[str, Path] = {}
-    for split, names in _NAMES.items():
-        mine = [file for file in files if set(re.split(r"[._-]", file.name.lower())) & set(names)]
+    for split in _NAMES:
+        mine = [file for file in files if split_of(file.name) == split]
         if len(mine) > 1:
             raise DataError(f"{data}: both {mine[0].name} and {mine[1].name}; keep one of them")
         if mine:
@@ -40,6 +40,12 @@ def split_files(data: Path) -> dict[str, Path]:
             "dev.* (or valid.*) and test.*"
         )
     return found
+
+
+def split_of(name: str) -> str | None:
+    """The split that a file's name says, if any."""
+    words = set(re.split(r"[._-]", name.lower()))
+    return next((split for split, names in _NAMES.items() if words & set(names)), None)
 
 
 def read_utf8(path: Path) -> str:

@@ -26,12 +26,12 @@ _MODULES: Final[dict[Cell, Callable[..., nn.RNNBase]]] = {
     "gru": nn.GRU,
 }
 # ONNX orders gates by its own letters: input, output, forget, cell; update, reset, hidden.
-_GATE_ORDER: Final[dict[Cell, tuple[int, ...]]] = {
+GATE_ORDER: Final[dict[Cell, tuple[int, ...]]] = {
     "rnn": (0,),
     "lstm": (0, 3, 1, 2),
     "gru": (1, 0, 2),
 }
-_OPERATOR_VERSION: Final = 14
+OPERATOR_VERSION: Final = 14
 
 
 class RecurrentEncoder(TokenEncoder):
@@ -117,7 +117,7 @@ class BidirectionalLayer(nn.Module):
             attributes,
             dtype=x.dtype,
             shape=(x.shape[1], 2, x.shape[0], self.units),
-            version=_OPERATOR_VERSION,
+            version=OPERATOR_VERSION,
         )
         return outputs.permute(2, 0, 1, 3).flatten(2)
 
@@ -125,6 +125,6 @@ class BidirectionalLayer(nn.Module):
         """Both directions' weights [D, G·U, …], gates in ONNX's order."""
         both = [getattr(self.recurrent, f"{name}_l0{end}") for end in ("", "_reverse")]
         order = torch.cat(
-            [torch.arange(self.units) + g * self.units for g in _GATE_ORDER[self.cell]]
+            [torch.arange(self.units) + g * self.units for g in GATE_ORDER[self.cell]]
         )
         return torch.stack([weight[order] for weight in both])

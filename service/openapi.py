@@ -20,6 +20,7 @@ from service.tasks.image_generation import ImageGeneration
 from service.tasks.text_generation import TextGeneration
 
 _V2_INFER = "/v2/models/{name}"
+_GENERATES = ("/generate", "/generate_stream")
 
 
 def build(app: FastAPI, models: Sequence[ServedModel]) -> Document:
@@ -29,6 +30,7 @@ def build(app: FastAPI, models: Sequence[ServedModel]) -> Document:
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     define(schemas, Problem)
+    _take_in_definitions(document["paths"], schemas)
     _correct_refusals(document)
     operations: Document = {}
     for model in models:
@@ -40,6 +42,16 @@ def build(app: FastAPI, models: Sequence[ServedModel]) -> Document:
     # The loaded models come first: they are what a reader is looking for.
     document["paths"] = operations | document["paths"]
     return document
+
+
+def _take_in_definitions(paths: Document, schemas: Document) -> None:
+    """Bodies that routes read themselves bring their definitions along; references to them mean ours."""
+    for _, operation in _operations(paths):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            found = content.get("schema", {})
+            if "$defs" in found:
+                content["schema"] = {name: v for name, v in found.items() if name != "$defs"}
+                schemas.update(found["$defs"])
 
 
 def _correct_refusals(document: Document) -> None:
@@ -60,6 +72,8 @@ def _exemplify(paths: Document, model: ServedModel, task: ServiceTask, examples:
     name = model.key.name
     for path, operation in _operations(paths):
         if path.startswith(_V2_INFER) and path.endswith("/infer") and examples.v2 is None:
+            continue
+        if path.endswith(_GENERATES) and not isinstance(task, TextGeneration):
             continue
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path" and parameter["name"] in ("name", "version"):
@@ -96,6 +110,11 @@ def _body(path: str, name: str, task: ServiceTask, examples: Examples) -> object
     example = examples.instance
     if path == "/v1/completions" and isinstance(task, TextGeneration):
         return {"model": name, "prompt": example, "max_tokens": 32, "seed": 1}
+    if path == "/v1/chat/completions" and isinstance(task, TextGeneration) and task.chat:
+        question = {"role": "user", "content": example}
+        return {"model": name, "messages": [question], "max_tokens": 32, "seed": 1}
+    if path.endswith(_GENERATES):
+        return {"text_input": example, "parameters": {"max_tokens": 32, "seed": 1}}
     if path == "/v1/images/generations" and isinstance(task, ImageGeneration):
         return {"model": name, "prompt": example, "seed": 4}
     if (own := _OWN_BODIES.get((path, task.name))) is not None:

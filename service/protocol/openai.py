@@ -65,9 +65,10 @@ class ImageRequest(OpenAIRequest):
     user: str | None = None
 
 
-def body_of(kind: type[OpenAIRequest]) -> dict[str, object]:
-    """The request body for the OpenAPI document: these routes read it themselves."""
-    schema = kind.model_json_schema()
+def body_of(kind: type[BaseModel]) -> dict[str, object]:
+    """The request body for the OpenAPI document: these routes read it themselves. Its definitions stand in
+    `$defs` until the document takes them in (`service.openapi`)."""
+    schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 

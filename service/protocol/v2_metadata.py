@@ -9,6 +9,7 @@ from service.protocol.shapes import as_sizes
 EXTENSIONS: tuple[str, ...] = (
     "binary_tensor_data",
     "classification",
+    "generate",
     "model_configuration",
     "model_repository",
     "model_repository(unload_dependents)",

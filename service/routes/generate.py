@@ -24,6 +24,7 @@ from service.protocol.generate import (
     answer,
     read_generate,
 )
+from service.protocol.openai import body_of
 from service.registry import ServedModel
 from service.responses import Json
 from service.routes.context import request_id, served, terms
@@ -38,12 +39,7 @@ Name = Annotated[str, Path(description="model name")]
 Version = Annotated[str, Path(description="version number")]
 
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": GenerateRequest.model_json_schema()}},
-    }
-}
+_BODY = body_of(GenerateRequest)
 _ANSWER: dict[str, Any] = {"response_model": GenerateAnswer, "openapi_extra": _BODY}
 _EVENTS: dict[str, Any] = {
     "openapi_extra": {

@@ -1,11 +1,13 @@
 """The document describes each loaded model, whatever it reads, and its examples work when pressed."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.service.bundles import language_bundle, tensor_bundle
+from tests.service.bundles import chat_bundle, language_bundle, tensor_bundle, writer_bundle
 from tests.service.fakes import Service, serving
 from tests.service.text_bundles import embedding_bundle, similarity_bundle
 
@@ -74,3 +76,29 @@ def test_without_a_model_of_the_kind_a_path_shows_no_example(tmp_path: Any) -> N
         found = running.client.get("/openapi.json").json()["paths"]
     for path in SHARED:
         assert example(found[path]["post"]) is None
+
+
+def test_paths_that_write_text_show_requests_that_work(tmp_path: Any) -> None:
+    repository = tmp_path / "repository"
+    makers = (tensor_bundle, writer_bundle, chat_bundle)
+    with serving([make(repository) for make in makers]) as running:
+        document = running.client.get("/openapi.json").json()
+        for path in ("/v1/completions", "/v1/chat/completions"):
+            reply = running.client.post(path, json=example(document["paths"][path]["post"]))
+            assert reply.status_code == 200, reply.text
+        for path in ("/v2/models/{name}/generate", "/v2/models/{name}/generate_stream"):
+            operation = document["paths"][path]["post"]
+            names = {each["name"]: each.get("example") for each in operation["parameters"]}
+            reply = running.client.post(path.format(**names), json=example(operation))
+            assert reply.status_code == 200, reply.text
+
+
+def test_every_reference_of_the_document_leads_somewhere(service: Service) -> None:
+    text = service.client.get("/openapi.json").text
+    document = json.loads(text)
+    references = set(re.findall(r'"\$ref":"#/([^"]+)"', text))
+    assert "components/schemas/ChatMessage" in references
+    for reference in references:
+        found = document
+        for part in reference.split("/"):
+            found = found[part]

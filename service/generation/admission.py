@@ -5,7 +5,6 @@ Refusals are immediate and say how much there is and how much was asked for.
 
 import math
 import os
-from collections.abc import Callable
 
 import numpy as np
 
@@ -15,15 +14,14 @@ from service.generation.ledger import KvLedger
 from service.generation.limits import EngineLimits
 from service.generation.logits_processors import Matcher
 from service.generation.prefix_cache import PrefixCache
-from service.generation.request import Constraint, GenerationRequest, SamplingParams
+from service.generation.request import GenerationRequest
 from service.generation.requests import Requests
 from service.generation.row import Row
 from service.generation.sampling import RowSampler
 
 
 class Admission:
-    """`stop`: tokens that end every answer, beside those that a request names. `new_matcher` compiles a
-    constraint; None where the model has nothing to compile it against."""
+    """`stop`: tokens that end every answer, beside those that a request names."""
 
     def __init__(
         self,
@@ -34,7 +32,6 @@ class Admission:
         ledger: KvLedger,
         prefixes: PrefixCache,
         drain: DrainRate,
-        new_matcher: Callable[[Constraint], Matcher] | None,
     ) -> None:
         self._limits = limits
         self._vocabulary = vocabulary
@@ -43,12 +40,13 @@ class Admission:
         self._ledger = ledger
         self._prefixes = prefixes
         self._drain = drain
-        self._new_matcher = new_matcher
         self._context_tokens = min(limits.context_tokens, ledger.total_tokens)
 
-    def admit(self, request_id: int, request: GenerationRequest, now: float) -> None:
+    def admit(
+        self, request_id: int, request: GenerationRequest, now: float, matcher: Matcher | None
+    ) -> None:
         """Queue a request, perhaps in the place of a less important one. Raises BadRequest, QueueFull."""
-        row = self._row(request_id, request, now)
+        row = self._row(request_id, request, now, matcher)
         waiting = len(self._requests.waiting)
         if waiting >= self._limits.max_waiting:
             self._make_room(row.level)
@@ -56,19 +54,24 @@ class Admission:
             self._drain.emptied()
         self._requests.add(row)
 
-    def _row(self, request_id: int, request: GenerationRequest, now: float) -> Row:
+    def _row(
+        self, request_id: int, request: GenerationRequest, now: float, matcher: Matcher | None
+    ) -> Row:
         prompt = np.array(request.prompt_ids, np.int64)
         self._check(prompt, request)
         params = request.sampling
         limit = min(params.max_tokens, self._context_tokens - len(prompt))
         seed = int.from_bytes(os.urandom(8)) if params.seed is None else params.seed
-        stop = frozenset() if params.ignore_stop else self._stop | frozenset(params.stop_token_ids)
+        if params.constraint is not None and matcher is None:
+            raise BadRequest("this model has no tokenizer that answers could be constrained with")
+        stop = frozenset() if params.ignore_stop else self._stop.union(params.stop_token_ids)
+        stop = frozenset(token for token in stop if token < self._vocabulary)
         deadline_s = math.inf if request.deadline_s is None else now + request.deadline_s
         return Row(
             request_id=request_id,
             prompt=prompt,
             limit=limit,
-            sampler=RowSampler(params, seed, request.prompt_ids, stop, self._matcher(params)),
+            sampler=RowSampler(params, seed, request.prompt_ids, stop, matcher),
             stop=stop,
             reserved_tokens=len(prompt) + limit,
             level=self._limits.level_of(request.priority),
@@ -78,19 +81,17 @@ class Admission:
             prefix_names=self._prefixes.names(prompt, request.cache_salt),
         )
 
-    def _matcher(self, params: SamplingParams) -> Matcher | None:
-        if params.constraint is None:
-            return None
-        if self._new_matcher is None:
-            raise BadRequest("this model has no tokenizer that answers could be constrained with")
-        return self._new_matcher(params.constraint)
-
     def _check(self, prompt: np.ndarray, request: GenerationRequest) -> None:
         # ONNX Runtime wraps negative ids silently and fails the whole step on large ones.
         for token in (int(prompt.min()), int(prompt.max())):
             if not 0 <= token < self._vocabulary:
                 raise BadRequest(
                     f"token id {token} is outside the model's vocabulary of {self._vocabulary}"
+                )
+        for token, _ in request.sampling.logit_bias:
+            if token >= self._vocabulary:
+                raise BadRequest(
+                    f"logit_bias: token {token} is outside the vocabulary of {self._vocabulary}"
                 )
         if request.source_ids or request.sampling.num_beams > 1:
             raise BadRequest("source_ids and num_beams are for encoder–decoder models only")

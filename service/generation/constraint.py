@@ -42,6 +42,7 @@ class GrammarMatcher:
         self._matcher = matcher
         self._vocabulary = vocabulary
         self._end_token = end_token
+        self._end_word, self._end_bit = end_token // 32, 1 << end_token % 32
         self._clock = clock
         self._spent_s = 0.0
         self._tokens = 0
@@ -51,12 +52,11 @@ class GrammarMatcher:
 
     @property
     def may_end(self) -> bool:
-        word, bit = divmod(self._end_token, 32)
-        return bool(self._mask[word] >> np.uint32(bit) & np.uint32(1))
+        return self._may_end
 
     @property
     def is_complete(self) -> bool:
-        return self.may_end and not self.allowed().any()
+        return self._is_complete
 
     def allowed(self) -> NDArray[np.bool_]:
         """[V], a fresh array."""
@@ -82,6 +82,9 @@ class GrammarMatcher:
             self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         if self._matcher.is_error():
             raise BadRequest(f"the constraint cannot be followed: {sentence(self._matcher)}")
+        word = int(self._mask[self._end_word])
+        self._may_end = bool(word & self._end_bit)
+        self._is_complete = word == self._end_bit and np.count_nonzero(self._mask) == 1
 
 
 def sentence(matcher: LLMatcher) -> str:

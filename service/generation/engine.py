@@ -28,7 +28,7 @@ from service.generation.limits import EngineLimits
 from service.generation.logits_processors import Matcher
 from service.generation.prefill import Prefill
 from service.generation.prefix_cache import PrefixCache
-from service.generation.request import Constraint, GenerationRequest
+from service.generation.request import GenerationRequest
 from service.generation.requests import Events, Requests
 from service.generation.row import Row
 from service.generation.slots import Slots
@@ -46,11 +46,9 @@ class SlotEngine:
         stop_token_ids: Iterable[int] = (),
         clock: Callable[[], float] = time.monotonic,
         model_id: str = "",
-        new_matcher: Callable[[Constraint], Matcher] | None = None,
     ) -> None:
         """`stop_token_ids` end every answer, beside those that a request names. `clock`: for deadlines,
-        and to measure how fast the queue empties. `model_id`: what cached prefixes belong to.
-        `new_matcher` compiles a constraint; None refuses them."""
+        and to measure how fast the queue empties. `model_id`: what cached prefixes belong to."""
         self.limits = limits
         self._clock = clock
         self._stats = EngineStats()
@@ -64,9 +62,7 @@ class SlotEngine:
         self.slots = Slots(self.cache, self.requests, self.ledger)
         shared = (self.requests, self.ledger, self.prefixes)
         stop = frozenset(stop_token_ids)
-        self._admission = Admission(
-            limits, graph.vocabulary, stop, *shared, self._drain, new_matcher
-        )
+        self._admission = Admission(limits, graph.vocabulary, stop, *shared, self._drain)
         self._prefill = Prefill(limits, self.slots, *shared, self._stats, self._drain, clock)
         self._decode = Decode(limits, self.slots, self.requests, self._stats)
 
@@ -84,13 +80,16 @@ class SlotEngine:
         """True when `step` would do nothing and report nothing."""
         return not (len(self.requests) or self.requests.has_news)
 
-    def submit(self, request_id: int, request: GenerationRequest) -> None:
-        """Queue a request; `request_id` is free again after its last event.
+    def submit(
+        self, request_id: int, request: GenerationRequest, matcher: Matcher | None = None
+    ) -> None:
+        """Queue a request; `request_id` is free again after its last event. `matcher`: of its constraint,
+        compiled for it alone.
 
         Raises BadRequest for ids outside the vocabulary or a prompt that leaves no room for an
         answer, QueueFull when too many wait. An answer is cut to what the context holds.
         """
-        self._admission.admit(request_id, request, self._clock())
+        self._admission.admit(request_id, request, self._clock(), matcher)
 
     def cancel(self, request_id: int) -> None:
         """End a request with "cancelled"; unknown or ended ones are ignored (the race is normal)."""

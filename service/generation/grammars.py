@@ -169,6 +169,7 @@ class GrammarCompiler:
         with self._tokenizer_lock:
             if self._tokenizer is None:
                 self._tokenizer = _open_tokenizer(self._tokenizer_json, self._vocabulary)
+                self._tokenizer_json = ""  # megabytes, not needed again
             if isinstance(self._tokenizer, BadRequest):
                 raise self._tokenizer
             return self._tokenizer

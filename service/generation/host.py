@@ -15,19 +15,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import onnxruntime as ort
 
-from models.blocks import GenerationPostprocessing
+from models.blocks import GenerationPostprocessing, PromptPreprocessing
 from models.bundle import Bundle
 from models.errors import SlipwayError
 from models.golden import Golden
 from models.manifest import MODEL_FILE
 from service.errors import ShuttingDown
+from service.generation.constraint import GrammarMatcher
 from service.generation.engine import SlotEngine
 from service.generation.exam import examine
+from service.generation.grammars import GrammarCompiler
 from service.generation.graph import open_graph
 from service.generation.limits import EngineLimits, limits_of
 from service.generation.request import GenerationEvent, GenerationRequest
@@ -57,6 +60,18 @@ class _Arrival:
     request_id: int
     request: GenerationRequest | SlipwayError
     emit: Emit
+    arrived_s: float  # monotonic
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """The matcher of a request that has waited for it, or why there is none."""
+
+    arrival: _Arrival
+    matcher: Future[GrammarMatcher]
+
+
+_Message = _Arrival | _Compiled | int  # an int is the request to cancel
 
 
 class GenerationHost:
@@ -84,8 +99,10 @@ class GenerationHost:
         limits = limits or limits_of(bundle.manifest)
         model_id = f"{bundle.name}/{bundle.version}"
         self._engine = SlotEngine(self._graph, limits, stop, model_id=model_id)
+        self._grammars = _grammars(bundle, self._graph.vocabulary)
+        self._compiling: dict[int, _Arrival] = {}  # constrained requests, until they can be
         self._emits: dict[int, Emit] = {}
-        self._inbox: deque[_Arrival | int] = deque()  # an int is the request to cancel
+        self._inbox: deque[_Message] = deque()
         self._wake = threading.Condition()
         self._closing = False
         name = f"generation-{bundle.name}"
@@ -107,7 +124,7 @@ class GenerationHost:
             request = GenerationRequest.from_json(payload)
         except SlipwayError as error:
             request = error
-        if not self._post(_Arrival(request_id, request, emit)):
+        if not self._post(_Arrival(request_id, request, emit, time.monotonic())):
             emit([(request_id, refusal(ShuttingDown("the model is being unloaded")))])
 
     def cancel(self, request_id: int) -> None:
@@ -129,7 +146,7 @@ class GenerationHost:
             self._wake.notify()
         self._thread.join()
 
-    def _post(self, message: _Arrival | int) -> bool:
+    def _post(self, message: _Message) -> bool:
         with self._wake:
             if self._closing:
                 return False
@@ -148,6 +165,8 @@ class GenerationHost:
             final = GenerationEvent(finish_reason="cancelled")
             self._deliver([(request_id, final) for request_id in self._emits])
             self._report(is_over=True)
+            if self._grammars is not None:
+                self._grammars.close()
 
     def _serve(self) -> None:
         while True:
@@ -190,7 +209,7 @@ class GenerationHost:
         except Exception:  # whoever counts is gone or broken; generation goes on
             _log.exception("statistics could not be delivered")
 
-    def _take(self) -> tuple[list[_Arrival | int], bool]:
+    def _take(self) -> tuple[list[_Message], bool]:
         """What has arrived; waits while there is nothing to do at all."""
         with self._wake:
             while not (self._inbox or self._closing) and self._engine.is_idle:
@@ -204,19 +223,46 @@ class GenerationHost:
             self._inbox.clear()
             return messages, False
 
-    def _handle(self, message: _Arrival | int) -> Events:
-        """The refusal of a request that may not join."""
+    def _handle(self, message: _Message) -> Events:
+        """The last event of a request that ends before it has joined."""
         if isinstance(message, int):
+            if self._compiling.pop(message, None) is not None:
+                return [(message, GenerationEvent(finish_reason="cancelled"))]
             self._engine.cancel(message)
             return []
-        self._emits[message.request_id] = message.emit
+        arrival = message.arrival if isinstance(message, _Compiled) else message
         try:
-            if isinstance(message.request, SlipwayError):
-                raise message.request
-            self._engine.submit(message.request_id, message.request)
+            if isinstance(message, _Compiled):
+                self._join(arrival, message.matcher)
+            else:
+                self._admit(arrival)
         except SlipwayError as error:
-            return [(message.request_id, refusal(error))]
+            return [(arrival.request_id, refusal(error))]
         return []
+
+    def _admit(self, arrival: _Arrival) -> None:
+        """Into the engine, or first to the compiler of constraints, which may take seconds."""
+        self._emits[arrival.request_id] = arrival.emit
+        if isinstance(arrival.request, SlipwayError):
+            raise arrival.request
+        constraint = arrival.request.sampling.constraint
+        if constraint is None or self._grammars is None:
+            self._engine.submit(arrival.request_id, arrival.request)
+            return
+        self._compiling[arrival.request_id] = arrival
+        matcher = self._grammars.prepare(constraint)
+        matcher.add_done_callback(lambda done: self._post(_Compiled(arrival, done)))
+
+    def _join(self, arrival: _Arrival, matcher: Future[GrammarMatcher]) -> None:
+        if self._compiling.get(arrival.request_id) is not arrival:
+            return  # cancelled meanwhile
+        del self._compiling[arrival.request_id]
+        request = arrival.request
+        assert isinstance(request, GenerationRequest)
+        if request.deadline_s is not None:
+            left_s = request.deadline_s - (time.monotonic() - arrival.arrived_s)
+            request = replace(request, deadline_s=max(0.0, left_s))
+        self._engine.submit(arrival.request_id, request, matcher.result())
 
     def _deliver(self, events: Events) -> None:
         """One call, in the worker one message, for all that a step has to tell to the same receiver."""
@@ -236,3 +282,13 @@ class GenerationHost:
                 for request_id in [i for i, other in self._emits.items() if other == emit]:
                     del self._emits[request_id]
                     self._engine.cancel(request_id)
+
+
+def _grammars(bundle: Bundle, vocabulary: int) -> GrammarCompiler | None:
+    """None for a model whose tokens the bundle does not explain."""
+    preprocessing = bundle.manifest.preprocessing
+    if not isinstance(preprocessing, PromptPreprocessing):
+        return None
+    if preprocessing.tokenizer not in bundle.manifest.files:
+        return None
+    return GrammarCompiler(bundle.read_text(preprocessing.tokenizer), vocabulary)

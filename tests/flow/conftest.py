@@ -76,7 +76,8 @@ def train_tiny(recipe: str, repository: Path) -> Flow:
         kept.append((work, trained))
         return trained
 
-    data = _own_sources(repository.parent) if recipe == "pycode-gpt" else None
+    reads_sources = recipe in ("pycode-gpt", "language-model")
+    data = _own_sources(repository.parent) if reads_sources else None
     request = pipeline.Request(
         recipe, data, (*_ANY, *recipes.get(recipe).tiny), repository, repository.parent / "runs"
     )

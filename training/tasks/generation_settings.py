@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from training.config import OptimConfig, RunConfig
+from training.config import ConfigRecord, OptimConfig, RunConfig
 from training.networks.decoder import DecoderConfig
 
 
@@ -43,6 +43,45 @@ class LanguageConfig(RunConfig):
     )
     default_max_tokens: int = Field(
         default=64, ge=1, description="length of an answer when the caller does not say"
+    )
+    checkpoint: bool = Field(
+        default=False,
+        description="put the weights as torch keeps them into the bundle too, for others to start from",
+    )
+
+
+class LoraConfig(ConfigRecord):
+    """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) beside the matrices of a base model."""
+
+    rank: int = Field(default=0, ge=0, description="columns of an adapter; 0: all weights learn")
+    alpha: float = Field(
+        default=16.0, gt=0, description="an adapter's part is multiplied by alpha / rank"
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="of what an adapter reads")
+
+
+class ChatConfig(LanguageConfig):
+    """Answers in conversations that are learned; what others say is only read."""
+
+    base: str | None = Field(
+        default=None,
+        description="model to start from: the folder of a run, a bundle published with "
+        "checkpoint=true, or a checkpoint file; its sizes and tokenizer replace the ones set here. "
+        "none: from nothing",
+    )
+    lora: LoraConfig = LoraConfig()
+    held_out: float = Field(
+        default=0.1,
+        gt=0,
+        lt=0.9,
+        description="part of the conversations, the last of one's own, that is judged on and never "
+        "learned",
+    )
+    validation: float = Field(
+        default=0.03,
+        gt=0,
+        lt=0.5,
+        description="part of the others that only chooses between epochs",
     )
 
 

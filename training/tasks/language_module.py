@@ -73,4 +73,8 @@ class LanguageModule(lightning.LightningModule):
         optim = self._config.optim
         if optim.optimizer != "adamw" or not optim.matrix_learning_rate:
             return optimizer.configure(self.network, optim, steps)
+        if any(not weight.requires_grad for weight in self.network.parameters()):
+            # Adapters: what they shrink towards is the base. Muon's steps are for whole matrices.
+            plain = optim.model_copy(update={"weight_decay": 0.0})
+            return optimizer.configure(self.network, plain, steps)
         return muon.configure(self.network, optim, optim.matrix_learning_rate, steps)

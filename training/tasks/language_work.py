@@ -10,12 +10,15 @@ from typing import Any, ClassVar, TypeVar
 
 import lightning
 import numpy as np
+import torch
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, Dataset
 
 from training import plots
-from training.data.byte_tokenizer import END_OF_TEXT_ID
+from training.data.byte_tokenizer import END_OF_TEXT
 from training.data.windows import EpochBatches, ResumableLoader, Tokens
+from training.decoder_checkpoint import CHECKPOINT_FILE
+from training.lora import merged
 from training.networks.decoder import Decoder
 from training.networks.slot_graph import SlotDecoder
 from training.networks.slot_plan import decoder_predict, first_prompts, slot_plan
@@ -43,7 +46,8 @@ class LanguageWork(Work[LanguageConfigT]):
         return Decoder(self.config.decoder, self.tokenizer.get_vocab_size())
 
     def lightning_module(self) -> LanguageModule:
-        return LanguageModule(self.network(), self.tokenizer, self.config)
+        self._module = LanguageModule(self.network(), self.tokenizer, self.config)
+        return self._module
 
     def loader(self, items: Dataset[Any], batches: EpochBatches) -> DataLoader[Any]:
         return ResumableLoader(items, batches)
@@ -52,7 +56,7 @@ class LanguageWork(Work[LanguageConfigT]):
         assert isinstance(module, LanguageModule)
         context = self.config.decoder.context
         lengths = sorted({1, context // 8, context // 2, context})
-        return slot_plan(module.network, tuple(lengths))
+        return slot_plan(merged(module.network), tuple(lengths))
 
     def torch_predict(self, plan: ExportPlan) -> Predict | None:
         assert isinstance(plan.module, SlotDecoder)
@@ -74,12 +78,18 @@ class LanguageWork(Work[LanguageConfigT]):
 
     def write_assets(self, folder: Path) -> None:
         self.tokenizer.save(str(folder / "tokenizer.json"))
+        if self.config.checkpoint:
+            torch.save(self._module.state_dict(), folder / CHECKPOINT_FILE)
+
+    def sample_texts(self) -> tuple[str, ...]:
+        """Beginnings for the sample sheet, each from its end-of-text token on."""
+        return tuple(END_OF_TEXT + text for text in self.config.sample_prompts)
 
     def plots(self, folder: Path, predict: Predict) -> None:
         """samples.png: what the published graph makes of a few beginnings."""
         texts = []
-        for beginning in self.config.sample_prompts:
-            prompt = np.array([END_OF_TEXT_ID, *self.tokenizer.encode(beginning).ids])
+        for beginning in self.sample_texts():
+            prompt = np.array(self.tokenizer.encode(beginning).ids)
             text = continue_prompt(prompt, predict, self.config.decoder, _SAMPLE_TOKENS)
             texts.append(self.tokenizer.decode(text.tolist()))
         plots.text_sheet(folder / "samples.png", texts)

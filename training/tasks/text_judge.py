@@ -8,6 +8,7 @@ of tokens before it and never from another document. Letters: W windows, S token
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from training.work import Predict
 Array = NDArray[Any]
 
 _BATCH_WINDOWS = 16
-_ORDERS = (3, 5)
+# Order of a byte model → the most text it is fitted to: a longer context's table is a large one.
+_ORDERS = {3: 1 << 40, 5: 4 << 20}
 # With fewer documents than this, windows are resampled for the interval instead.
 _ENOUGH_DOCUMENTS = 20
 
@@ -40,6 +42,20 @@ class HeldOutText:
     tokens: tuple[Tokens, ...]
     token_sizes: Tokens
     overlap: float = 0.0
+
+    @cached_property
+    def baselines(self) -> dict[str, float]:
+        """Bits per byte of order-n byte models and of compressors on the same text; every variant of the
+        model is compared with them."""
+        held_out = [document.text.encode() for document in self.corpus.held_out]
+        learned = [document.text.encode() for document in self.corpus.train]
+        paid = {}
+        for order, most_bytes in _ORDERS.items():
+            if sum(map(len, learned)) <= most_bytes:
+                model = ByteModel(learned, order)
+                bits = np.concatenate([model.bits(document) for document in held_out])
+                paid[f"order-{order}-bytes"] = float(bits.mean())
+        return paid | compressors_bits_per_byte(b"".join(held_out))
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,7 @@ def evaluations(
     enough = len(held_out.tokens) >= _ENOUGH_DOCUMENTS
     units = scores.document if enough else np.arange(len(scores.document))
     hits, tokens = int(scores.hits.sum()), int(scores.tokens.sum())
-    per_byte = baselines(held_out.corpus)
+    per_byte = held_out.baselines
     bytes_per_character = scores.size_bytes.sum() / scores.characters.sum()
 
     def bits(metric: str, sizes: Tokens, simpler: dict[str, float]) -> Evaluation:
@@ -96,18 +112,6 @@ def evaluations(
             samples=tokens,
         ),
     )
-
-
-def baselines(corpus: Corpus) -> dict[str, float]:
-    """Bits per byte of order-n byte models and of compressors on the same held-out text."""
-    held_out = [document.text.encode() for document in corpus.held_out]
-    learned = [document.text.encode() for document in corpus.train]
-    paid = {}
-    for order in _ORDERS:
-        model = ByteModel(learned, order)
-        bits = np.concatenate([model.bits(document) for document in held_out])
-        paid[f"order-{order}-bytes"] = float(bits.mean())
-    return paid | compressors_bits_per_byte(b"".join(held_out))
 
 
 @dataclass(frozen=True)

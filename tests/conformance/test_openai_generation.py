@@ -261,3 +261,21 @@ def test_triton_generate(http: httpx.Client) -> None:
     streamed = http.post("/v2/models/chat/generate_stream", json=asked).text
     events = [json.loads(e.removeprefix("data: ")) for e in streamed.split("\n\n") if e]
     assert "".join(event["text_output"] for event in events) == whole["text_output"]
+
+
+def test_a_stream_under_way_is_finished_when_the_server_is_told_to_end(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    root = tmp_path_factory.mktemp("ending")
+    chat_bundle(root / "repository", model=decoder(root, CHAT_CONTEXT_TOKENS, VOCABULARY))
+    asked = {"model": "chat", "messages": HELLO, "max_tokens": 400, "seed": 1}
+    asked |= {"stream": True, "ignore_eos": True, "stream_options": {"include_usage": True}}
+    with running("--repository", str(root / "repository")) as server, server.client() as caller:
+        with caller.stream("POST", "/v1/chat/completions", json=asked) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.process.terminate()
+            rest = [line for line in lines if line]
+        assert server.wait() == 0
+    assert rest[-1] == "data: [DONE]"
+    assert json.loads(rest[-2].removeprefix("data: "))["usage"]["completion_tokens"] == 400

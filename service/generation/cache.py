@@ -34,7 +34,8 @@ class SlotCache:
         self.length = length
         shape = (rows, graph.kv_heads, length, graph.head_size)
         size = int(np.prod(shape)) * graph.cache_dtype.itemsize
-        self._maps = [mmap.mmap(-1, size) for _ in graph.cache_names]
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # shared memory cannot be given back
+        self._maps = [mmap.mmap(-1, size, private) for _ in graph.cache_names]
         self.tensors = [np.frombuffer(m, graph.cache_dtype).reshape(shape) for m in self._maps]
         self.ids = np.zeros((rows, 1), np.int64)
         self.lengths = np.zeros(rows, np.int32)

@@ -54,9 +54,8 @@ def make_engine(tiny: TinyModel) -> Callable[..., SlotEngine]:
         clock: Callable[[], float] = time.monotonic,
         **limits: int,
     ) -> SlotEngine:
-        made = EngineLimits(
-            CONTEXT, slots, max_waiting=waiting, prefill_chunk_tokens=chunk, **limits
-        )
+        named = {"max_waiting": waiting, "prefill_chunk_tokens": chunk}
+        made = EngineLimits(CONTEXT, slots, **named, **limits)
         return SlotEngine(tiny.graph, made, clock=clock)
 
     return make

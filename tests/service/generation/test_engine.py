@@ -20,75 +20,9 @@ from tests.service.generation.conftest import (
     request,
     run_alone,
 )
+from tests.service.generation.invariants import assert_invariants
 
 MakeEngine = Callable[..., SlotEngine]
-
-
-def assert_invariants(engine: SlotEngine) -> None:
-    """The numbered invariants of the engine's docstring that its state can show."""
-    count = len(engine.rows)
-    assert count + (engine.lane is not None) <= engine.limits.slots
-    for index, row in enumerate(engine.rows):
-        assert not row.ended
-        assert engine.cache.lengths[index] == len(row.prompt) + row.answered - 1
-        assert engine.cache.lengths[index] + 1 <= engine.cache.length
-        assert row.fed == len(row.prompt)
-        assert 1 <= row.answered < row.limit
-    if engine.lane is not None:
-        assert not engine.lane.ended
-        assert 0 <= engine.lane.fed < len(engine.lane.prompt)
-        assert len(engine.lane.prompt) - engine.lane.fed != 1 or engine.lane.fed == 0
-    assert len(engine.waiting) <= engine.limits.max_waiting
-
-
-def random_request(rng: np.random.Generator) -> GenerationRequest:
-    prompt = rng.integers(0, VOCABULARY, rng.integers(1, 40)).tolist()
-    sampling: dict[str, object] = {"max_tokens": int(rng.integers(1, 24)), "temperature": 0.0}
-    if rng.random() < 0.5:
-        sampling |= {
-            "temperature": float(rng.uniform(0.3, 2.0)),
-            "top_k": int(rng.integers(0, 20)),
-            "top_p": float(rng.uniform(0.5, 1.0)),
-            "seed": int(rng.integers(-(2**60), 2**60)),
-        }
-    if rng.random() < 0.3:
-        sampling["stop_token_ids"] = tuple(rng.integers(0, VOCABULARY, 2).tolist())
-    return request(prompt, **sampling)
-
-
-@pytest.mark.parametrize("chunk", [2, 3, 8, 64])
-@pytest.mark.parametrize("seed", range(6))
-def test_any_schedule_gives_every_request_the_tokens_it_gets_alone(
-    make_engine: MakeEngine, seed: int, chunk: int
-) -> None:
-    rng = np.random.default_rng([seed, chunk])
-    engine = make_engine(slots=int(rng.integers(1, 7)), chunk=chunk)
-    requests = [random_request(rng) for _ in range(25)]
-    arrivals = np.sort(rng.integers(0, 60, len(requests)))
-    cancels = {
-        int(k): int(rng.integers(0, 90)) for k in rng.choice(len(requests), 6, replace=False)
-    }
-    answers: dict[int, Answer] = {}
-    step = 0
-    while step <= arrivals[-1] or not engine.is_idle:
-        for index in np.flatnonzero(arrivals == step):
-            engine.submit(int(index), requests[index])
-        for index, moment in cancels.items():
-            if moment == step:
-                engine.cancel(index)
-                assert_invariants(engine)
-        collect(answers, engine.step())
-        assert_invariants(engine)
-        step += 1
-
-    assert sorted(answers) == list(range(len(requests)))
-    alone = make_engine(slots=1, chunk=CONTEXT)
-    for index, wanted in enumerate(requests):
-        expected, given = run_alone(alone, wanted), answers[index]
-        if given.reason == "cancelled":
-            assert given.tokens == expected.tokens[: len(given.tokens)]
-        else:
-            assert (given.tokens, given.reason) == (expected.tokens, expected.reason)
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 30])

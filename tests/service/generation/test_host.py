@@ -14,7 +14,6 @@ from models.publish import publish
 from service.generation.engine import SlotEngine
 from service.generation.graph import GraphRefused
 from service.generation.host import GenerationHost
-from service.generation.limits import limits_of
 from service.generation.request import GenerationEvent, GenerationRequest
 from service.generation.requests import Events
 from tests.service.generation.conftest import CONTEXT, TinyModel, request, run_alone
@@ -185,11 +184,6 @@ def test_stop_tokens_of_the_bundle_end_every_answer(
     box.wait(1)
     host.close()
     assert (box.tokens(0), box.reason(0)) == (free[: free.index(free[5])], "stop")
-
-
-def test_limits_come_from_the_manifest(bundle: Bundle) -> None:
-    limits = limits_of(bundle.manifest)
-    assert (limits.context_tokens, limits.slots, limits.max_waiting) == (CONTEXT, 3, 48)
 
 
 def test_bundle_without_prompts_is_refused(tiny: TinyModel, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ def choose(rows: Sequence[Row], logits: NDArray[np.float32]) -> list[Choice | Sl
     """logits [N, V], a line per row. An error where the row has no choice."""
     try:
         return sample(logits, [(row.sampler, row.answered) for row in rows])
-    except Exception:  # a defect in somebody's sampler: choosing changes nothing, so it can be repeated
+    except (
+        Exception
+    ):  # a defect in somebody's sampler: choosing changes nothing and can be repeated
         _log.exception("choosing %d tokens failed; choosing them one by one", len(rows))
         return [_choose_alone(row, line) for row, line in zip(rows, logits, strict=True)]
 

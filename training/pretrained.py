@@ -61,7 +61,7 @@ def load_text_encoder(source: str) -> TextCheckpoint:
     from transformers import AutoModel
 
     folder = checkpoint_folder(source)
-    tokenizer_json, special = _tokenizer(folder)
+    tokenizer_json, special = read_tokenizer(folder)
     # Eager attention is plain matrix products, which ONNX Runtime fuses and every length shares.
     module = load_module(AutoModel, folder, optional=("pooler",), attn_implementation="eager")
     if getattr(module.config, "is_encoder_decoder", False):
@@ -105,7 +105,8 @@ def module_layer_groups(module: nn.Module) -> list[list[nn.Parameter]]:
     return [group for group in (before, *groups, after) if group]
 
 
-def _tokenizer(folder: Path) -> tuple[str, SpecialIds]:
+def read_tokenizer(folder: Path) -> tuple[str, SpecialIds]:
+    """A checkpoint's tokenizer, which neither cuts nor pads. Raises DataError naming the file."""
     path = folder / TOKENIZER_FILE
     if not path.is_file():
         raise DataError(

@@ -111,7 +111,8 @@ class RecurrentSeq2Seq(Seq2Seq):
             scores = self.score(torch.tanh(query[:, :, None] + keys[:, None])).squeeze(-1)
         context = torch.softmax(scores + bias, dim=-1) @ value[:, 0]
         mixed: Tensor = torch.tanh(self.mix(torch.cat([context, states], dim=-1)))
-        return self.dropout(mixed)
+        dropped: Tensor = self.dropout(mixed)
+        return dropped
 
     @override
     def slot_graph(self) -> nn.Module:

@@ -13,19 +13,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from typing_extensions import override
 
 from training.checkpoints import checkpoint_folder, load_module
 from training.errors import DataError
 from training.networks.seq2seq import Seq2Seq, SlotSizes
+from training.pretrained import read_tokenizer, require_embeddings
 
 KNOWN = ("t5", "mt5")
 _FORBIDDEN = -1e9
 
 
-def load_t5(source: str) -> "T5Seq2Seq":
-    """Read a checkpoint; `source` as for every `pretrained.source`. Raises UsageError, DataError."""
+def load_t5(source: str) -> "tuple[T5Seq2Seq, Tokenizer]":
+    """A checkpoint and its tokenizer, which ends every text as the network learned it; `source` as for
+    every `pretrained.source`. Raises UsageError, DataError."""
     from transformers import AutoModelForSeq2SeqLM
 
     folder = checkpoint_folder(source)
@@ -36,7 +39,9 @@ def load_t5(source: str) -> "T5Seq2Seq":
             f"{folder}: a {kind} model cannot be fine-tuned here; {' and '.join(KNOWN)} can, whose only "
             "positions are a bias by distance that all layers share"
         )
-    return T5Seq2Seq(module)
+    tokenizer_json, _ = read_tokenizer(folder)
+    require_embeddings(folder, module, tokenizer_json)
+    return T5Seq2Seq(module), Tokenizer.from_str(tokenizer_json)
 
 
 class T5Seq2Seq(Seq2Seq):

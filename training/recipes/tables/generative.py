@@ -2,6 +2,37 @@
 
 from training.recipes.registry import Recipe
 
+_PARALLEL = "--data: train.de/train.en/val.*/test*.*, plain or .gz; or TSV, CSV, JSONL"
+# Tens of thousands of real sentences: a larger vocabulary and network, strongly regularised.
+_TRANSLATION = (
+    "gates.accuracy_floor=none",
+    "vocabulary=8000",
+    "precision=bf16",
+    "dropout=0.2",
+    "epochs=10",
+    "batch_size=3072",
+    "max_source_tokens=128",
+    "max_answer_tokens=128",
+)
+_SMALL_PAIRS = (
+    "max_steps=10",
+    "generated.train=200",
+    "generated.validation=16",
+    "generated.test=16",
+    "vocabulary=400",
+    "batch_size=512",
+    "num_beams=2",
+    "max_answer_tokens=24",
+)
+_SMALL_TRANSFORMER = (
+    "transformer.width=32",
+    "transformer.heads=2",
+    "transformer.kv_heads=1",
+    "transformer.hidden=32",
+    "transformer.encoder_layers=1",
+    "transformer.decoder_layers=1",
+)
+
 RECIPES = (
     Recipe(
         name="pycode-gpt",
@@ -76,5 +107,60 @@ RECIPES = (
             "judge_epochs=2",
             "samples_per_class=10",
         ),
+    ),
+    Recipe(
+        name="translation",
+        summary="translate texts with an encoder–decoder Transformer, or fine-tune a T5 checkpoint",
+        modality="generative",
+        data=f"none (generated German and English sentences); {_PARALLEL}",
+        expected_time_s=150,
+        config="training.recipes.text_to_text:translation",
+        work="training.tasks.text_to_text:TextToTextWork",
+        own_data=(
+            *_TRANSLATION,
+            "transformer.width=256",
+            "transformer.hidden=512",
+            "transformer.encoder_layers=3",
+            "transformer.decoder_layers=3",
+        ),
+        tiny=(*_SMALL_PAIRS, *_SMALL_TRANSFORMER),
+    ),
+    Recipe(
+        name="translation-gru",
+        summary="translate texts with recurrent layers and attention, the classic",
+        modality="generative",
+        data=f"none (generated German and English sentences); {_PARALLEL}",
+        expected_time_s=150,
+        config="training.recipes.text_to_text:translation_gru",
+        work="training.tasks.text_to_text:TextToTextWork",
+        own_data=(
+            *_TRANSLATION,
+            "recurrent.width=256",
+            "recurrent.units=384",
+            "optim.learning_rate=0.001",
+        ),
+        tiny=(*_SMALL_PAIRS, "recurrent.width=16", "recurrent.units=16"),
+    ),
+    Recipe(
+        name="summarization",
+        summary="summarise texts with an encoder–decoder Transformer, or fine-tune a T5 checkpoint",
+        modality="generative",
+        data="none (generated reports); --data: article and summary, TSV, CSV or JSONL",
+        expected_time_s=150,
+        config="training.recipes.text_to_text:summarization",
+        work="training.tasks.text_to_text:TextToTextWork",
+        own_data=(
+            "gates.accuracy_floor=none",
+            "vocabulary=16000",
+            "precision=bf16",
+            "dropout=0.2",
+            "max_source_tokens=512",
+            "max_answer_tokens=128",
+            "transformer.width=256",
+            "transformer.hidden=512",
+            "transformer.encoder_layers=3",
+            "transformer.decoder_layers=3",
+        ),
+        tiny=(*_SMALL_PAIRS, *_SMALL_TRANSFORMER),
     ),
 )

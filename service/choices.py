@@ -52,7 +52,7 @@ async def complete_all(
                 )
                 for choice in choices
             ]
-    except BaseExceptionGroup as errors:
+    except BaseExceptionGroup as errors:  # callers know single errors
         raise _first(errors) from None
     finally:
         model.meters.in_flight -= 1

@@ -63,7 +63,7 @@ class EventStream(Response):
         """Once the first event is there. Raises what the producer raises instead, and Cancelled."""
         try:
             first = await while_connected(request, anext(events))
-        except BaseException:
+        except BaseException:  # refused, or the caller left: the producer ends either way
             await events.aclose()
             raise
         return cls(first, events, last_words, meters, headers)

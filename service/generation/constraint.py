@@ -58,6 +58,11 @@ class GrammarMatcher:
     def is_complete(self) -> bool:
         return self._is_complete
 
+    @property
+    def spent_s(self) -> float:
+        """CPU time of all `accept`s."""
+        return self._spent_s
+
     def allowed(self) -> NDArray[np.bool_]:
         """[V], a fresh array."""
         bits = np.unpackbits(self._mask.view(np.uint8), bitorder="little")[: self._vocabulary]

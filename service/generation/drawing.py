@@ -1,7 +1,8 @@
 """Logits → a token at random: temperature, then what min_p, top_k and top_p leave, then the draw.
 
-Everything is exact: what is looked at first (the 64 best) decides only when it provably suffices, and else
-the whole row is sorted. Weights are float32, their sums float64. Shapes: V vocabulary, K tokens kept.
+Everything is exact: what is looked at first (the best 64, or 1024) decides only when it provably suffices,
+and else the whole row is sorted. Weights are float32, their sums float64. Shapes: V vocabulary, K tokens
+kept.
 """
 
 from typing import Literal
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from service.generation.ranking import first_of_equals, largest
 from service.generation.request import SamplingParams
 
-_PREFILTER = 64  # best tokens, which nearly always hold the top_p mass of a trained model
+# Best tokens that are looked at first: 64 nearly always hold the top_p mass of a trained model.
+_PREFILTERS = (64, 1024)
 _BLOCK = 256  # weights that are summed together where a whole row is drawn from
 
 
@@ -43,8 +45,10 @@ def draw(
 def nucleus(weights: NDArray[np.float32], top_p: float) -> NDArray[np.intp]:
     """Indices, ascending, of the smallest set of weights [K] that holds `top_p` of their mass."""
     wanted = top_p * float(weights.sum(dtype=np.float64))
-    if len(weights) > _PREFILTER:
-        best = largest(weights, _PREFILTER)
+    for count in _PREFILTERS:
+        if count >= len(weights):
+            break
+        best = largest(weights, count)
         kept = _reaching(weights[best], wanted)
         if kept is not None:
             return best[kept]

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from queue import Full, Queue
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from models.errors import SlipwayError
 from service.errors import BadRequest, InferenceFailed, QueueFull
 from service.generation.constraint import GrammarMatcher, sentence
@@ -34,6 +36,8 @@ _MAX_QUEUED = 256
 _MAX_KEPT = 64  # grammars, most of them some hundred KB; verdicts count as well
 _NICE = 10
 _RETRY_S = 1.0
+_TRIAL_TOKENS = 4
+_SLOWEST_STEP_S = 0.05  # CPU time of any of these; everybody's tokens would wait as long
 _END = "<|slipway:end|>"
 # Between the parts of a JSON value: nothing, a space, or a line break and an indentation. JSON allows any
 # amount, and a model that has lost its way writes nothing else until its tokens are used up.
@@ -137,10 +141,7 @@ class GrammarCompiler:
         if found is None:
             try:
                 found = compiled(constraint, tokenizer)
-                # The first mask is the costliest: found here, and in every copy from then on.
-                first = GrammarMatcher(found, self._vocabulary, tokenizer.eos_token)
-                if not first.allowed().any():
-                    raise BadRequest("the constraint allows no answer with this model's tokens")
+                self._try_out(found, tokenizer)
             except BadRequest as refusal:
                 self._keep(constraint, refusal)
                 raise
@@ -148,6 +149,27 @@ class GrammarCompiler:
         if isinstance(found, BadRequest):
             raise found
         return GrammarMatcher(found.deep_copy(), self._vocabulary, tokenizer.eos_token)
+
+    def _try_out(self, matcher: LLMatcher, tokenizer: LLTokenizer) -> None:
+        """Raises BadRequest for a constraint that allows nothing or costs too much at every token.
+
+        The first mask is the costliest; it is found here, and in every copy from then on.
+        """
+        first = GrammarMatcher(matcher, self._vocabulary, tokenizer.eos_token)
+        if not first.allowed().any():
+            raise BadRequest("the constraint allows no answer with this model's tokens")
+        trial = GrammarMatcher(matcher.deep_copy(), self._vocabulary, tokenizer.eos_token)
+        for _ in range(_TRIAL_TOKENS):
+            tokens = np.flatnonzero(trial.allowed())
+            if len(tokens) == 0:
+                return
+            before_s = trial.spent_s
+            trial.accept(int(tokens[len(tokens) // 2]))
+            step_s = trial.spent_s - before_s
+            if step_s > _SLOWEST_STEP_S:
+                raise BadRequest(
+                    f"the constraint is too complex: {step_s * 1e3:.0f} ms for a token; simplify it"
+                )
 
     def _recall(self, constraint: Constraint) -> LLMatcher | BadRequest | None:
         with self._lock:
@@ -180,6 +202,7 @@ def compiled(constraint: Constraint, tokenizer: LLTokenizer) -> LLMatcher:
     from llguidance import LLMatcher, LLParserLimits
 
     limits = LLParserLimits(
+        max_items_in_row=5_000,  # an object with 1,200 optional properties
         step_max_items=20_000,
         max_lexer_states=10_000,
         max_grammar_size=100_000,

@@ -36,7 +36,7 @@ def first_of_equals(values: NDArray[np.float32], cut: np.float32, count: int) ->
     """Indices, ascending, of the `count` largest where `cut` is the smallest of these: everything above
     it, and of what equals it the first. A bare argpartition would pick among equals as it likes."""
     above = values > cut
-    missing = count - int(above.sum())
+    missing = count - int(np.count_nonzero(above))
     above[np.flatnonzero(values == cut)[:missing]] = True
     return np.flatnonzero(above)
 

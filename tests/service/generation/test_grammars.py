@@ -141,6 +141,16 @@ def test_schema_that_explodes_is_refused(compiler: GrammarCompiler) -> None:
         compiler.prepare(Constraint("json_schema", schema)).result(60)
 
 
+def test_constraint_that_costs_too_much_at_every_token_is_refused(
+    compiler: GrammarCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grammars, "_SLOWEST_STEP_S", 0.0)
+    with pytest.raises(BadRequest, match="too complex"):
+        compiler.prepare(Constraint("regex", "(a|b)*")).result(30)
+    monkeypatch.undo()
+    compiler.prepare(Constraint("regex", "(c|d)*")).result(30)
+
+
 def test_tokenizer_that_cannot_be_read_as_bytes_constrains_nothing() -> None:
     words = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
     compiler = GrammarCompiler(words.to_str(), 2)

@@ -90,7 +90,7 @@ class RecurrentSeq2Seq(Seq2Seq):
         weights = mask.to(value.dtype)
         mean = (value[:, 0] * weights[:, :, None]).sum(dim=1)
         mean = mean / weights.sum(dim=1, keepdim=True).clamp(min=1)
-        states: Tensor = torch.tanh(self.to_state(mean)).view(len(value), 2, -1)
+        states: Tensor = torch.tanh(self.to_state(mean)).view(value.shape[0], 2, -1)
         return states
 
     def read(self, x: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:

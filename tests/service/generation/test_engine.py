@@ -181,19 +181,21 @@ def test_a_prompt_that_breaks_prefill_fails_alone(make_engine: MakeEngine) -> No
         assert answers[index].tokens == run_alone(make_engine(), requests[index]).tokens
 
 
-def test_cancelled_requests_leave_no_row_behind(make_engine: MakeEngine) -> None:
+def test_a_thousand_cancelled_requests_leave_nothing_behind(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=2, chunk=2)
     answers: dict[int, Answer] = {}
-    for index in range(60):
+    for index in range(1000):
         engine.submit(index, request([1] * 9, max_tokens=20))
         collect(answers, engine.step())
         engine.cancel(index)
         assert_invariants(engine)
     finish(engine, answers)
-    assert [answers[index].reason for index in range(60)] == ["cancelled"] * 60
+    assert [answers[index].reason for index in range(1000)] == ["cancelled"] * 1000
     engine.cancel(3)  # ended long ago
     assert engine.is_idle
     assert not engine.rows
+    assert engine.ledger.reserved_bytes == 0
+    assert engine.take_stats().ended == {"cancelled": 1000}
 
 
 def test_garbage_beyond_a_rows_length_changes_nothing(make_engine: MakeEngine) -> None:

@@ -14,8 +14,10 @@ from models.publish import publish
 from service.generation.engine import SlotEngine
 from service.generation.graph import GraphRefused
 from service.generation.host import GenerationHost
+from service.generation.limits import EngineLimits
 from service.generation.request import GenerationEvent, GenerationRequest
 from service.generation.requests import Events
+from service.generation.stats import EngineStats
 from tests.service.generation.conftest import CONTEXT, TinyModel, request, run_alone
 from training.networks.slot_plan import slot_inputs, slot_outputs
 
@@ -199,3 +201,44 @@ def test_request_ids_may_be_used_again(host: GenerationHost) -> None:
         host.submit(1, payload, box)
         box.wait(1)
     assert len(box.events[1]) == 3 * 16
+
+
+def test_the_events_of_a_step_for_one_receiver_are_one_message(bundle: Bundle) -> None:
+    stats: list[EngineStats] = []
+    host = GenerationHost(bundle, limits=EngineLimits(CONTEXT, slots=3), on_stats=stats.append)
+    box = Mailbox()
+    for index in range(3):
+        host.submit(index, request([1, 2], max_tokens=60, temperature=0.0).to_json(), box)
+    box.wait(3)
+    host.close()
+    steps = sum(report.steps for report in stats)
+    assert sum(len(box.tokens(index)) for index in range(3)) == 180
+    assert box.calls <= steps
+
+
+def test_what_was_measured_is_reported_and_the_end_says_that_nothing_runs(bundle: Bundle) -> None:
+    reports: queue.Queue[EngineStats] = queue.Queue()
+    host = GenerationHost(bundle, on_stats=reports.put)
+    assert reports.get(timeout=PATIENCE_S).slots == 3  # before anything was asked
+    box = Mailbox()
+    for index in range(2):
+        host.submit(index, request([1, 2, 3], max_tokens=6, temperature=0.0).to_json(), box)
+    box.wait(2)
+    host.close()
+    found = [reports.get_nowait() for _ in range(reports.qsize())]
+    assert sum(report.decode_tokens for report in found) == 2 * 5
+    assert sum(report.prefill_tokens for report in found) == 2 * 3
+    assert sum(report.ended.get("length", 0) for report in found) == 2
+    assert (found[-1].running, found[-1].waiting, found[-1].slots) == (0, 0, 0)
+
+
+def test_a_report_that_nobody_takes_hurts_no_request(bundle: Bundle) -> None:
+    def broken(_: EngineStats) -> None:
+        raise BrokenPipeError
+
+    host = GenerationHost(bundle, on_stats=broken)
+    box = Mailbox()
+    host.submit(0, request([1, 2], max_tokens=5).to_json(), box)
+    box.wait(1)
+    host.close()
+    assert box.reason(0) == "length"

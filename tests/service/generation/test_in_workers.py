@@ -11,7 +11,10 @@ import pytest
 
 from service.errors import NotReady, WorkerLost
 from service.generation.engine import SlotEngine
+from service.generation.options import GenerationOptions
 from service.generation.request import GenerationRequest
+from service.generation.stats import EngineStats
+from service.observability.engine_meters import EngineMeters
 from service.runtimes.base import SessionOptions
 from service.workers.base import ModelKey, WorkerPool
 from service.workers.inprocess import InProcessPool
@@ -50,6 +53,35 @@ async def test_many_callers_get_the_tokens_that_each_gets_alone(
         await pool.unload(KEY)
         with pytest.raises(NotReady):
             await tokens_of(pool, wanted[0])
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize("kind", ["process", "none"])
+@in_loop
+async def test_what_the_engine_measures_arrives_where_it_is_shown(
+    kind: str, tiny: TinyModel, tmp_path: Path
+) -> None:
+    meters, shown = EngineMeters(), asyncio.Event()
+
+    def measured(key: ModelKey, stats: EngineStats) -> None:
+        assert key == KEY
+        meters.reported(stats)
+        if meters.stats.ended:
+            shown.set()
+
+    options = SessionOptions(generation=GenerationOptions(slots=5))
+    make = ProcessPool if kind == "process" else InProcessPool
+    pool = make(1, options, on_stats=measured)
+    await pool.start()
+    try:
+        await pool.load(publish_tiny(tiny, tmp_path))
+        assert len(await tokens_of(pool, request([1, 2, 3], max_tokens=4))) == 4
+        async with asyncio.timeout(20):
+            await shown.wait()
+        stats = meters.stats
+        assert (stats.slots, stats.running, stats.ended) == (5, 0, {"length": 1})
+        assert (stats.prefill_tokens, stats.decode_tokens) == (3, 3)
     finally:
         await pool.close()
 

@@ -11,6 +11,9 @@ engine.py        a step: deadlines → prefill → decode → events
   requests.py      every request until its last event; deadlines.py, ledger.py: its time and memory
 choosing.py      a token per row, each by its own sampler
 sampling.py      logits → token, independent of neighbours
+  logits_processors.py  biases, penalties.py, stop tokens and constraints, before a token is chosen
+  drawing.py       temperature, min_p, top_k, top_p; ranking.py finds the largest, seeds.py the chance
+grammars.py      constraints compiled off the engine's thread; constraint.py follows one answer
 cache.py         the slot KV cache and its bindings to the graph
 graph.py         the graph contract, checked at load; exam.py replays the recorded answers
 stats.py         what an engine measures, for the front end's metrics

@@ -111,6 +111,71 @@ def test_finished_answers_are_instances_of_the_schema(host: GenerationHost) -> N
     assert len({json.dumps(value) for value in finished}) > 20
 
 
+def random_schema(rng: np.random.Generator, depth: int) -> dict[str, Any]:
+    kind = rng.choice(["integer", "string", "enum", "boolean", "array", "object"][: 4 + 2 * depth])
+    if kind == "integer":
+        low = int(rng.integers(-50, 50))
+        return {"type": "integer", "minimum": low, "maximum": low + int(rng.integers(1, 500))}
+    if kind == "string":
+        return {"type": "string", "maxLength": int(rng.integers(1, 6))}
+    if kind == "enum":
+        return {"enum": ["fox", 7, None, "the quick"][: int(rng.integers(1, 5))]}
+    if kind == "boolean":
+        return {"type": ["boolean", "null"]}
+    if kind == "array":
+        bounds = {"minItems": int(rng.integers(0, 2)), "maxItems": int(rng.integers(2, 4))}
+        return {"type": "array", "items": random_schema(rng, depth - 1)} | bounds
+    properties = {name: random_schema(rng, depth - 1) for name in ("a", "b", "c")}
+    required = list(rng.permutation(["a", "b", "c"])[: int(rng.integers(0, 4))])
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def conforms(value: Any, schema: dict[str, Any]) -> bool:
+    """JSON Schema, as much of it as `random_schema` uses."""
+    if "enum" in schema:
+        return any(value == wanted and type(value) is type(wanted) for wanted in schema["enum"])
+    match schema["type"]:
+        case "integer":
+            return type(value) is int and schema["minimum"] <= value <= schema["maximum"]
+        case "string":
+            return isinstance(value, str) and len(value) <= schema["maxLength"]
+        case "array":
+            right_size = isinstance(value, list) and (
+                schema["minItems"] <= len(value) <= schema["maxItems"]
+            )
+            return right_size and all(conforms(item, schema["items"]) for item in value)
+        case "object":
+            return (
+                isinstance(value, dict)
+                and set(schema["required"]) <= value.keys()
+                and value.keys() <= schema["properties"].keys()
+                and all(conforms(item, schema["properties"][key]) for key, item in value.items())
+            )
+        case _:
+            return value is None or isinstance(value, bool)
+
+
+def test_finished_answers_conform_to_random_schemas(host: GenerationHost) -> None:
+    rng = np.random.default_rng(5)
+    schemas = [random_schema(rng, 2) for _ in range(60)]
+    box = Mailbox()
+    for index, schema in enumerate(schemas):
+        constraint = Constraint("json_schema", json.dumps(schema))
+        wanted = request([index], max_tokens=150, seed=index, constraint=constraint)
+        host.submit(index, wanted.to_json(), box)
+    box.wait(len(schemas))
+    finished = [index for index in range(len(schemas)) if box.reason(index) == "stop"]
+    assert len(finished) > 45
+    for index in finished:
+        value = json.loads(TOKENIZER.decode(box.tokens(index), skip_special_tokens=False))
+        assert conforms(value, schemas[index]), (value, schemas[index])
+
+
 def test_finished_answers_are_json_objects(host: GenerationHost) -> None:
     found = answers(host, 30, constraint=Constraint("json_object"))
     finished = [json.loads(text) for text, reason in found if reason == "stop"]

@@ -18,9 +18,7 @@ def choose(rows: Sequence[Row], logits: NDArray[np.float32]) -> list[Choice | Sl
     """logits [N, V], a line per row. An error where the row has no choice."""
     try:
         return sample(logits, [(row.sampler, row.answered) for row in rows])
-    except (
-        Exception
-    ):  # a defect in somebody's sampler: choosing changes nothing and can be repeated
+    except Exception:  # somebody's sampler is broken; choosing changes nothing and can be repeated
         _log.exception("choosing %d tokens failed; choosing them one by one", len(rows))
         return [_choose_alone(row, line) for row, line in zip(rows, logits, strict=True)]
 
@@ -31,7 +29,7 @@ def accept(row: Row, token: int) -> SlipwayError | None:
         row.sampler.accept(token)
     except SlipwayError as error:
         return error
-    except Exception:  # as above
+    except Exception:  # a defect of that sampler alone
         _log.exception("a sampler did not take its own token")
         return InferenceFailed("the model failed while answering this request")
     return None

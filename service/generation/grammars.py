@@ -109,14 +109,12 @@ class GrammarCompiler:
 
     def _answer(self, job: _Job) -> None:
         matcher: GrammarMatcher | None = None
-        error: Exception | None = None
+        error: SlipwayError | None = None
         try:
             matcher = self._matcher(job.constraint)
         except SlipwayError as refusal:
             error = refusal
-        except (
-            Exception
-        ) as failure:  # a defect of the compiler: the request is told, the thread goes on
+        except BaseException as failure:  # a Rust panic is no Exception: the request is told
             error = InferenceFailed("the constraint could not be compiled", repr(failure))
         with contextlib.suppress(InvalidStateError):  # given up meanwhile
             if matcher is not None:

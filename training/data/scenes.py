@@ -26,6 +26,7 @@ from training.data.shapes import SHAPES
 
 Field = NDArray[np.float64]
 SplitName = Literal["train", "validation", "test"]
+Things = Literal["all", "shapes"]
 
 _SHAPES: Final = ("disc", "square", "triangle", "star", "cross")
 CLASS_NAMES = (*digits.CLASS_NAMES, *_SHAPES)
@@ -44,7 +45,7 @@ _OVERSAMPLING = 3
 @dataclass(frozen=True)
 class Scene:
     """`pixels` uint8 [3, S, S]; `boxes` float32 [M, 4] as x_min, y_min, x_max, y_max around what is
-    visible; `labels` int64 [M] into CLASS_NAMES; `mask` uint8 [S, S]: 0 ground, else label + 1."""
+    visible; `labels` int64 [M] into `class_names`; `mask` uint8 [S, S]: 0 ground, else label + 1."""
 
     pixels: NDArray[np.uint8]
     boxes: NDArray[np.float32]
@@ -52,27 +53,38 @@ class Scene:
     mask: NDArray[np.uint8]
 
 
-def draw_scenes(split: SplitName, count: int, side: int) -> list[Scene]:
+def class_names(things: Things) -> tuple[str, ...]:
+    """Of digits and shapes, or of shapes alone, which are learned sooner."""
+    return CLASS_NAMES if things == "all" else _SHAPES
+
+
+def draw_scenes(split: SplitName, count: int, side: int, things: Things = "all") -> list[Scene]:
     """The first `count` scenes of a split."""
     return [
-        draw_scene(np.random.default_rng((_SPLITS[split], index)), side, split)
+        draw_scene(np.random.default_rng((_SPLITS[split], index)), side, split, things)
         for index in range(count)
     ]
 
 
-def draw_scene(generator: np.random.Generator, side: int, split: SplitName = "train") -> Scene:
+def draw_scene(
+    generator: np.random.Generator,
+    side: int,
+    split: SplitName = "train",
+    things: Things = "all",
+) -> Scene:
     """One scene of one to four things; `split` says whose digits may be in it."""
     pixels = draw_ground(generator, side)
     instances = np.full((side, side), -1)
+    names = class_names(things)
     labels: list[int] = []
     placed: list[tuple[int, int, int]] = []
     for _ in range(generator.integers(1, _MOST_THINGS + 1)):
-        label = int(generator.integers(len(CLASS_NAMES)))
+        label = int(generator.integers(len(names)))
         size = max(8, int(side * generator.uniform(_LEAST_SIZE, _MOST_SIZE)))
         place = _free_place(generator, side, size, placed)
         if place is None:
             continue
-        coverage = draw_thing(label, size, generator, split)
+        coverage = draw_thing(names[label], size, generator, split)
         top, left = place
         window = (slice(top, top + size), slice(left, left + size))
         pixels[:, *window] = _coloured(pixels[:, *window], coverage, generator)
@@ -105,11 +117,13 @@ def draw_ground(generator: np.random.Generator, side: int) -> Field:
 
 
 def draw_thing(
-    label: int, size: int, generator: np.random.Generator, split: SplitName = "train"
+    name: str, size: int, generator: np.random.Generator, split: SplitName = "train"
 ) -> Field:
-    """How much of each pixel a thing of class `label` covers, 0–1 [D, D]; it fills the window nearly."""
-    if label < len(digits.CLASS_NAMES):
-        strokes = _digit(label, split, generator).resize((size, size), Image.Resampling.BICUBIC)
+    """How much of each pixel a thing of class `name` covers, 0–1 [D, D]; it fills the window nearly."""
+    if name in digits.CLASS_NAMES:
+        strokes = _digit(digits.CLASS_NAMES.index(name), split, generator).resize(
+            (size, size), Image.Resampling.BICUBIC
+        )
         return np.clip((np.asarray(strokes, dtype=np.float64) - 90) / 60, 0, 1)
     fine = _OVERSAMPLING * size
     steps = 2.2 * ((np.arange(fine) + 0.5) / fine - 0.5)
@@ -117,7 +131,7 @@ def draw_thing(
     angle = generator.uniform(-np.pi / 6, np.pi / 6)
     turned_x = x * np.cos(angle) + y * np.sin(angle)
     turned_y = y * np.cos(angle) - x * np.sin(angle)
-    inside = SHAPES[CLASS_NAMES[label]](turned_x, turned_y).astype(np.float64)
+    inside = SHAPES[name](turned_x, turned_y).astype(np.float64)
     coverage: Field = inside.reshape(size, _OVERSAMPLING, size, _OVERSAMPLING).mean(axis=(1, 3))
     return coverage
 

@@ -34,6 +34,9 @@ class ScenesConfig(ConfigRecord):
     validation: int = Field(default=200, ge=1, description="scenes to validate with")
     test: int = Field(default=300, ge=3, description="scenes to be judged on")
     side: int = Field(default=96, ge=32, le=512, description="pixels")
+    things: Literal["all", "shapes"] = Field(
+        default="all", description="digits and shapes, or shapes alone, which are learned sooner"
+    )
 
 
 class DenseAugmentConfig(ConfigRecord):

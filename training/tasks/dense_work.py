@@ -164,14 +164,16 @@ class DenseWork(Work[ConfigT], Generic[ConfigT, PictureT, SplitT]):
         wanted = self.config.scenes
         side = self.config.canvas.side or wanted.side
         counts = zip(SPLITS, (wanted.train, wanted.validation, wanted.test), strict=True)
-        drawn = {split: scenes.draw_scenes(split, count, side) for split, count in counts}
+        drawn = {
+            split: scenes.draw_scenes(split, count, side, wanted.things) for split, count in counts
+        }
         return self._data(
             "scenes",
             self.scene_classes(),
             self._block(side),
             [self.of_scenes(drawn[split]) for split in SPLITS],
             scenes.sha256([scene for split in SPLITS for scene in drawn[split]]),
-            "drawn, with digits of their own",
+            "drawn, with digits of their own" if wanted.things == "all" else "drawn",
         )
 
     def _given(self, path: Path) -> DenseData[SplitT]:

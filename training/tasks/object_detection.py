@@ -91,7 +91,7 @@ class ObjectDetectionWork(DenseWork[DetectionConfig, BoxedPicture, BoxSplit]):
         return split_of_scenes(drawn)
 
     def scene_classes(self) -> tuple[str, ...]:
-        return scenes.CLASS_NAMES
+        return scenes.class_names(self.config.scenes.things)
 
     def count_marks(self, part: BoxSplit) -> str:
         return f", {part.objects:,} objects"

@@ -82,7 +82,7 @@ class SemanticSegmentationWork(DenseWork[SegmentationConfig, MaskedPicture, Mask
         )
 
     def scene_classes(self) -> tuple[str, ...]:
-        return (scenes.BACKGROUND, *scenes.CLASS_NAMES)
+        return (scenes.BACKGROUND, *scenes.class_names(self.config.scenes.things))
 
     def lightning_module(self) -> SegmentationModule:
         return SegmentationModule(self._network(), self.config, self.prepared.block)

@@ -43,6 +43,16 @@ def test_every_class_is_drawn(drawn: list[scenes.Scene]) -> None:
     assert max(len(scene.labels) for scene in drawn) == 4
 
 
+def test_shapes_may_be_drawn_alone(drawn: list[scenes.Scene]) -> None:
+    alone = scenes.draw_scenes("train", 40, SIDE, "shapes")
+    assert scenes.class_names("shapes") == scenes.CLASS_NAMES[10:]
+    labels = np.concatenate([scene.labels for scene in alone])
+    assert set(labels) == set(range(5))
+    for scene in alone:
+        assert set(np.unique(scene.mask)) - {0} == set(scene.labels + 1)
+    assert scenes.sha256(alone) != scenes.sha256(drawn[:40])
+
+
 def test_things_stand_out_from_their_ground(drawn: list[scenes.Scene]) -> None:
     for scene in drawn:
         for left, top, right, bottom in scene.boxes.astype(int):

@@ -50,7 +50,7 @@ def _recipe(name: str, **fields: Any) -> TextToTextConfig:
     defaults: dict[str, Any] = {
         "epochs": 8,
         "batch_size": 2048,
-        "vocabulary": 600,
+        "vocabulary": 1200,
         "max_source_tokens": 96,
         "max_answer_tokens": 96,
         "keep": "last",

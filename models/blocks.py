@@ -150,9 +150,51 @@ class ClassConditionPreprocessing(Record):
 
     kind: Literal["class_condition"] = "class_condition"
     labels: RelativeFile = "labels.txt"
-    label_input: str = "label"
+    label_input: str | None = Field(
+        default="label", description="none: the graph draws what it likes, and there is one name"
+    )
     noise_input: str = "noise"
     noise_size: int = Field(ge=1, le=1_000_000)
+
+
+class DiffusionPreprocessing(Record):
+    """Class name → class index int64 [] and noise float32 [channels, height, width], from which the picture
+    comes out in several runs of the graph, a denoising step each (`models.transforms.diffusion`).
+
+    The graph's other inputs are the time and the guidance scale, float32 [] each; its output has the
+    picture's shape.
+    """
+
+    kind: Literal["diffusion"] = "diffusion"
+    labels: RelativeFile = "labels.txt"
+    picture_input: str = "x"
+    time_input: str = "t"
+    label_input: str = "label"
+    guidance_input: str = "guidance"
+    formulation: Literal["flow", "ddpm"] = Field(
+        description="flow: x = (1−t)·picture + t·noise, the graph gives noise − picture; ddpm: x = "
+        "cos(a)·picture + sin(a)·noise with a = 0.49·π·t, the graph gives the noise"
+    )
+    sampler: Literal["euler", "heun"] = Field(
+        default="euler",
+        description="when the caller does not say; euler: one run a step, which is DDIM's step for "
+        "ddpm; heun: two runs a step but for the last, of second order",
+    )
+    steps: int = Field(default=20, ge=1, description="when the caller does not say")
+    max_steps: int = Field(default=250, ge=1, le=10_000)
+    guidance_scale: float = Field(
+        default=2.0,
+        ge=0,
+        description="when the caller does not say; how far the class is followed: 0 not at all, 1 as "
+        "learned, above that clearer and less varied",
+    )
+    max_guidance_scale: float = Field(default=20.0, gt=0)
+
+    @model_validator(mode="after")
+    def _defaults_are_allowed(self) -> Self:
+        if self.steps > self.max_steps or self.guidance_scale > self.max_guidance_scale:
+            raise ValueError("steps and guidance_scale must not exceed their limits")
+        return self
 
 
 Preprocessing = Annotated[
@@ -161,7 +203,8 @@ Preprocessing = Annotated[
     | TextPreprocessing
     | PromptPreprocessing
     | SourceTextPreprocessing
-    | ClassConditionPreprocessing,
+    | ClassConditionPreprocessing
+    | DiffusionPreprocessing,
     Field(discriminator="kind"),
 ]
 
@@ -207,14 +250,22 @@ class GenerationPostprocessing(Record):
 
 
 class ImagePostprocessing(Record):
-    """Pixels float32 [channels, height, width] in 0–1 → PNG."""
+    """Pixels float32 [channels, height, width] → PNG."""
 
     kind: Literal["image"] = "image"
     output: str = "image"
+    low: float = Field(default=0.0, description="value that is drawn black")
+    high: float = Field(default=1.0, description="value that is drawn white")
     channel_order: Literal["RGB", "L"] = "RGB"
     upscale: int = Field(
         default=1, ge=1, le=64, description="nearest-neighbour enlargement for people"
     )
+
+    @model_validator(mode="after")
+    def _white_is_above_black(self) -> Self:
+        if self.high <= self.low:
+            raise ValueError("high must be above low")
+        return self
 
 
 class DetectionPostprocessing(Record):

@@ -100,8 +100,9 @@ def to_tensor(image: Image.Image, block: ImagePreprocessing) -> np.ndarray:
 
 
 def to_png(pixels: np.ndarray, block: ImagePostprocessing) -> bytes:
-    """PNG bytes of float [C, H, W] in 0–1 (values outside are clipped)."""
-    levels = np.round(np.clip(pixels, 0.0, 1.0) * 255).astype(np.uint8)
+    """PNG bytes of float [C, H, W] in `low`–`high` (values outside are clipped)."""
+    shares = (pixels - np.float32(block.low)) / np.float32(block.high - block.low)
+    levels = np.round(np.clip(shares, 0.0, 1.0) * 255).astype(np.uint8)
     image = Image.fromarray(levels[0] if block.channel_order == "L" else levels.transpose(1, 2, 0))
     if block.upscale > 1:
         size = (image.width * block.upscale, image.height * block.upscale)

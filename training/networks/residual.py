@@ -59,9 +59,13 @@ class ResidualClassifier(nn.Module):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, classes))
 
     def forward(self, image: Tensor) -> Tensor:
-        features_nf = self.blocks(self.stem(image)).mean(dim=(2, 3))
-        logits: Tensor = self.head(features_nf)
+        logits: Tensor = self.head(self.features(image))
         return logits
+
+    def features(self, image: Tensor) -> Tensor:
+        """What the head decides by, float [N, F]."""
+        features_nf: Tensor = self.blocks(self.stem(image)).mean(dim=(2, 3))
+        return features_nf
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         return weights_of(self.stem, *self.blocks, self.head)

@@ -2,7 +2,7 @@
 
 from models.manifest import Batching
 from training.config import GateConfig, OptimConfig
-from training.tasks.image_settings import ImageGenerationConfig
+from training.tasks.drawing_settings import ImageGenerationConfig
 
 
 def digits_vae() -> ImageGenerationConfig:

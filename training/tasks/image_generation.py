@@ -1,11 +1,9 @@
 """Image generation: pictures of a requested class, from a conditional variational autoencoder.
 
 A kind of work for `training.pipeline`. Letters: N items, C channels, S side in pixels, L latent, K
-classes. A generator has no right answers to compare with; it is judged by whether a classifier
-recognises the requested class, and by whether the pictures of a class differ as real ones do.
+classes.
 """
 
-from functools import cached_property
 from pathlib import Path
 
 import lightning
@@ -14,19 +12,17 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
 
-from models.blocks import ClassConditionPreprocessing, ImagePostprocessing
+from models.blocks import ClassConditionPreprocessing
 from models.datatypes import DataType
-from models.manifest import Evaluation, ManifestDraft, TensorSpec
-from training import metrics, optimizer, plots
+from models.manifest import ManifestDraft, TensorSpec
+from training import optimizer
 from training.networks.conditional_vae import ConditionalVae, VaeShape
-from training.tasks.image_judge import Judge, train_judge
-from training.tasks.image_settings import ImageGenerationConfig
-from training.tasks.image_work import ImageWork
+from training.tasks.drawing_settings import ImageGenerationConfig
+from training.tasks.drawing_work import DrawingWork
+from training.tasks.interpolation import draw_interpolation
 from training.work import Array, Arrays, ExportPlan, Predict
 
 _ASK_BATCH = 512
-_SHOWN_PER_CLASS = 10
-_SHOWN_SIDE = 128  # pixels, about; tiny pictures are enlarged for people
 
 
 class VaeModule(lightning.LightningModule):
@@ -61,7 +57,7 @@ class VaeModule(lightning.LightningModule):
         return loss
 
 
-class ImageGenerationWork(ImageWork[ImageGenerationConfig]):
+class ImageGenerationWork(DrawingWork[ImageGenerationConfig]):
     """One run. `prepare` must come first."""
 
     def lightning_module(self) -> VaeModule:
@@ -85,33 +81,14 @@ class ImageGenerationWork(ImageWork[ImageGenerationConfig]):
             ),
         )
 
-    def evaluate(self, predict: Predict) -> tuple[Evaluation, ...]:
-        """Share recognised as the requested class, diversity, and how well the judge itself sees."""
-        count = self.config.samples_per_class * self.shape.classes
-        inputs = self.sample_inputs(count, None)
-        pictures = self._pictures(inputs, predict)
-        labels = inputs["label"]
-        seen = self.judge.classes(pictures)
-        recognised = Evaluation(
-            dataset=self.images.data.name,
-            split="generated",
-            metric="recognised",
-            value=metrics.accuracy(labels, seen),
-            interval=metrics.wilson_interval(int((labels == seen).sum()), count),
-            samples=count,
-            baselines={"chance": 1 / self.shape.classes},
-        )
-        real = self.images.test
-        spread = _spread_within_classes(pictures, labels)
-        real_spread = _spread_within_classes(real.pixels / np.float32(255), real.labels)
-        diversity = Evaluation(
-            dataset=self.images.data.name,
-            split="generated",
-            metric="diversity-of-real",  # 1: a class's pictures differ as real ones do; 0: all alike
-            value=spread / max(real_spread, 1e-6),
-            samples=count,
-        )
-        return recognised, diversity, self.judge.accuracy
+    def draw(self, labels: Array, seed: int, predict: Predict) -> Array:
+        noise = np.random.default_rng(seed).standard_normal((len(labels), self.shape.latent))
+        inputs = {"noise": noise.astype(np.float32), "label": labels}
+        parts = []
+        for start in range(0, len(labels), _ASK_BATCH):
+            rows = {name: value[start : start + _ASK_BATCH] for name, value in inputs.items()}
+            parts.append(predict(rows)["image"])
+        return np.concatenate(parts)
 
     def sample_inputs(self, batch: int, length: int | None) -> Arrays:  # noqa: ARG002
         """Standard normal noise float32 [batch, L] and labels in turn, int64 [batch]."""
@@ -130,34 +107,14 @@ class ImageGenerationWork(ImageWork[ImageGenerationConfig]):
             inputs=plan.inputs,
             outputs=plan.outputs,
             preprocessing=ClassConditionPreprocessing(noise_size=shape.latent),
-            postprocessing=ImagePostprocessing(
-                channel_order="L" if shape.channels == 1 else "RGB",
-                upscale=max(1, min(64, _SHOWN_SIDE // shape.side)),
-            ),
+            postprocessing=self.picture_block(),
             batching=self.config.batching,
         )
 
-    def write_assets(self, folder: Path) -> None:
-        names = self.images.data.class_names
-        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in names))
-
     def plots(self, folder: Path, predict: Predict) -> None:
-        """samples.png: a row of pictures for each class."""
-        names = self.images.data.class_names
-        inputs = self.sample_inputs(_SHOWN_PER_CLASS * len(names), None)
-        order = np.argsort(inputs["label"], kind="stable")
-        pictures = self._pictures(inputs, predict)[order]
-        captions = [names[label] for label in inputs["label"][order]]
-        plots.image_sheet(folder / "samples.png", list(pictures), captions)
-
-    def quantization_candidates(self) -> tuple[str, ...]:
-        return ("int8-dynamic",)
-
-    @cached_property
-    def judge(self) -> Judge:
-        """Trained when the first evaluation needs it."""
-        config = self.config
-        return train_judge(self.images, config.judge_epochs, config.seed, config.device)
+        """samples.png, and interpolation.png: from one noise to another, a class a row."""
+        super().plots(folder, predict)
+        draw_interpolation(folder, self, self.shape.latent, predict)
 
     @property
     def shape(self) -> VaeShape:
@@ -168,18 +125,3 @@ class ImageGenerationWork(ImageWork[ImageGenerationConfig]):
             latent=self.config.latent,
             hidden=self.config.hidden,
         )
-
-    def _pictures(self, inputs: Arrays, predict: Predict) -> Array:
-        """Float32 [N, C, S, S] in 0–1."""
-        count = len(inputs["label"])
-        parts = []
-        for start in range(0, count, _ASK_BATCH):
-            rows = {name: value[start : start + _ASK_BATCH] for name, value in inputs.items()}
-            parts.append(predict(rows)["image"])
-        return np.concatenate(parts)
-
-
-def _spread_within_classes(pictures: Array, labels: Array) -> float:
-    """Root mean square deviation of pixels from the mean picture of their class."""
-    variances = [pictures[labels == label].var(axis=0).mean() for label in np.unique(labels)]
-    return float(np.sqrt(np.mean(variances)))

@@ -144,19 +144,3 @@ class ImageClassificationConfig(ImageNetworkConfig, LabelLossConfig):
     )
     shapes: ShapesConfig = ShapesConfig()
     top_k: int = Field(default=3, ge=1, le=1000, description="labels in an answer by default")
-
-
-class ImageGenerationConfig(ImageRunConfig):
-    """A conditional variational autoencoder on small pictures."""
-
-    latent: int = Field(default=16, ge=1, le=4096, description="numbers that describe one picture")
-    hidden: int = Field(default=256, ge=8, le=8192, description="units of the hidden layers")
-    beta: float = Field(
-        default=1.0, gt=0, description="weight of the latent term: higher is cleaner and duller"
-    )
-    judge_epochs: int = Field(
-        default=20, ge=1, description="training of the classifier that judges the pictures"
-    )
-    samples_per_class: int = Field(
-        default=200, ge=1, description="pictures of each class that are judged"
-    )

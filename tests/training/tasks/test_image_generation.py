@@ -42,17 +42,24 @@ def drawing(work: ImageGenerationWork, *, off_by: int = 0, varied: bool = True) 
 def test_real_pictures_are_recognised_and_those_of_another_class_are_not(
     work: ImageGenerationWork,
 ) -> None:
-    recognised, diversity, _ = work.evaluate(drawing(work))
+    recognised, *others = work.evaluate(drawing(work))
+    figures = {figure.metric: figure for figure in others}
     assert recognised.metric == "recognised"
     assert recognised.value > 0.8
     assert recognised.interval is not None
     assert recognised.samples == 200
-    assert diversity.value == pytest.approx(1.0, abs=0.15)
+    assert figures["diversity-of-real"].value == pytest.approx(1.0, abs=0.15)
+    assert figures["classes-drawn"].value > 0.9
+    distance = figures["frechet-distance"]
+    assert not distance.higher_is_better
+    assert distance.value < distance.baselines["mixed-pixels"]
     assert work.evaluate(drawing(work, off_by=1))[0].value < 0.2
 
 
 def test_the_same_picture_again_and_again_has_no_diversity(work: ImageGenerationWork) -> None:
-    assert work.evaluate(drawing(work, varied=False))[1].value == pytest.approx(0, abs=1e-6)
+    figures = {row.metric: row.value for row in work.evaluate(drawing(work, varied=False))}
+    assert figures["nearest-drawn"] == pytest.approx(0, abs=1e-6)
+    assert figures["diversity-of-real"] < 0.2
 
 
 def test_the_judge_is_trained_once_and_its_own_accuracy_is_reported(

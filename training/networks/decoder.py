@@ -10,11 +10,14 @@ Sources: RMSNorm, Zhang & Sennrich 2019 (arXiv:1910.07467); rotary positions, Su
 (arXiv:2302.13971). GPT-2's: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"
 (learned positions, LayerNorm, GELU, biases). Dropout (Srivastava et al. 2014) on the embedding and on
 what each part adds to the stream, not on attention weights, for which torch's CPU kernel has none.
+Of imported families: queries and keys normalised per head, Henry et al. 2020 (arXiv:2010.04245);
+softcap, post-norms and alternating windows, Gemma 2 (arXiv:2408.00118) and 3 (arXiv:2503.19786); sliding
+windows, Mistral 7B (arXiv:2310.06825); parallel parts, GPT-J as taken up by Phi (arXiv:2309.05463).
 
 Does not hold a KV cache: `training.networks.slot_graph` wraps these very weights for serving.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -23,22 +26,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from training.config import ConfigRecord
-
-
-@dataclass(frozen=True)
-class Family:
-    """What distinguishes one kind of decoder from another; sizes are the configuration's."""
-
-    positions: Literal["rotary", "learned"]
-    norm: Literal["rms", "layer"]
-    feed_forward: Literal["swiglu", "gelu"]
-    biases: bool
-
-
-FAMILIES = {
-    "llama": Family(positions="rotary", norm="rms", feed_forward="swiglu", biases=False),
-    "gpt2": Family(positions="learned", norm="layer", feed_forward="gelu", biases=True),
-}
+from training.networks.decoder_traits import FAMILIES, DecoderTraits, Rotary
 
 
 class DecoderConfig(ConfigRecord):
@@ -79,78 +67,126 @@ class DecoderConfig(ConfigRecord):
         return self.width // self.heads
 
     @property
-    def traits(self) -> Family:
+    def traits(self) -> DecoderTraits:
         return FAMILIES[self.family]
 
-
-def rotary_tables(config: DecoderConfig) -> tuple[Tensor, Tensor]:
-    """cos and sin of every position's angles, float32 [C, E/2] each."""
-    exponents = torch.arange(0, config.head_size, 2, dtype=torch.float32) / config.head_size
-    angles = torch.outer(torch.arange(config.context).float(), config.rope_theta**-exponents)
-    return angles.cos(), angles.sin()
+    @property
+    def rotaries(self) -> tuple[Rotary, ...]:
+        """The traits' own, or Su et al.'s wavelengths over the whole head."""
+        if self.traits.positions != "rotary" or self.traits.rotaries:
+            return self.traits.rotaries
+        exponents = torch.arange(0, self.head_size, 2, dtype=torch.float32) / self.head_size
+        return (Rotary(tuple((self.rope_theta**-exponents).tolist())),)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair (first half, second half) of the last axis; x [..., E], tables [..., E/2]."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    """Turn each pair (first half, second half) of the first R numbers of the last axis, which tables
+    [..., R/2] give; what is beyond stays. x [..., E]"""
+    size = 2 * cos.shape[-1]
+    first, second = x[..., :size].chunk(2, dim=-1)
+    turned = (first * cos - second * sin, second * cos + first * sin)
+    rest = () if size == x.shape[-1] else (x[..., size:],)
+    return torch.cat((*turned, *rest), dim=-1)
+
+
+Normalise = Callable[[nn.Module, Tensor], Tensor]
+"""Applies a norm; the slot graph spells it in its own way."""
+
+
+def apply(part: nn.Module, x: Tensor) -> Tensor:
+    result: Tensor = part(x)
+    return result
 
 
 class Attention(nn.Module):
     """Causal grouped-query attention; queries, keys and values come from one matrix."""
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(self, config: DecoderConfig, layer: int = 0) -> None:
         super().__init__()
         self.config = config
-        size, biases = config.head_size, config.traits.biases
+        self.layer = layer
+        size, traits = config.head_size, config.traits
         self.sizes = (config.heads * size, config.kv_heads * size, config.kv_heads * size)
-        self.qkv = nn.Linear(config.width, sum(self.sizes), bias=biases)
-        self.out = nn.Linear(config.heads * size, config.width, bias=biases)
+        self.qkv = nn.Linear(config.width, sum(self.sizes), bias="qkv" in traits.biases)
+        self.out = nn.Linear(config.heads * size, config.width, bias="out" in traits.biases)
+        if traits.normalises_heads:
+            self.query_norm = nn.RMSNorm(size, eps=config.norm_eps)
+            self.key_norm = nn.RMSNorm(size, eps=config.norm_eps)
+
+    def project(self, x: Tensor, normalise: Normalise = apply) -> tuple[Tensor, Tensor, Tensor]:
+        """x [B, S, D] → queries, keys and values [B, S, H or K, E], without positions."""
+        heads = (-1, self.config.head_size)
+        q, k, v = (part.unflatten(-1, heads) for part in self.qkv(x).split(self.sizes, dim=-1))
+        if self.config.traits.normalises_heads:
+            q, k = normalise(self.query_norm, q), normalise(self.key_norm, k)
+        return q, k, v
 
     def forward(
         self, x: Tensor, angles: tuple[Tensor, Tensor] | None, mask: Tensor | None
     ) -> Tensor:
-        """x [B, S, D], angles (cos and sin) [S, E/2] each, mask bool [B, 1, S, S] → [B, S, D]"""
-        batch, length, _ = x.shape
-        q, k, v = (
-            part.view(batch, length, -1, self.config.head_size).transpose(1, 2)  # [B, H or K, S, E]
-            for part in self.qkv(x).split(self.sizes, dim=-1)
-        )
+        """x [B, S, D], angles (cos and sin) [S, R/2] each, mask bool [B, 1, S, S] → [B, S, D]"""
+        q, k, v = (part.transpose(1, 2) for part in self.project(x))  # [B, H or K, S, E]
         if angles is not None:
             q, k = rotate(q, *angles), rotate(k, *angles)
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=True
-        )
-        result: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, -1))
+        mixed = self._mix(q, k, v, mask).transpose(1, 2).flatten(2)
+        result: Tensor = self.out(mixed)
         return result
 
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """[B, H, S, E]"""
+        traits = self.config.traits
+        if not traits.attention_softcap:
+            return F.scaled_dot_product_attention(
+                q,
+                k,
+                v,
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=traits.attention_scale,
+                enable_gqa=True,
+            )
+        k, v = (side.repeat_interleave(q.shape[1] // side.shape[1], dim=1) for side in (k, v))
+        scale = traits.attention_scale or self.config.head_size**-0.5
+        scores = softcapped(q @ k.transpose(-1, -2) * scale, traits.attention_softcap)
+        seen = causal_mask(q.shape[2], 0, q.device) if mask is None else mask
+        return scores.masked_fill(~seen, -torch.inf).softmax(dim=-1) @ v
 
-class SwiGlu(nn.Module):
-    """silu(gate) · up, from one matrix, then back to the width."""
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+}
+
+
+class GatedFeedForward(nn.Module):
+    """activation(gate) · up, from one matrix, then back to the width."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        biases = config.traits.biases
+        biases = "feed_forward" in config.traits.biases
+        self.activation = ACTIVATIONS[config.traits.activation]
         self.gate_up = nn.Linear(config.width, 2 * config.hidden, bias=biases)
         self.down = nn.Linear(config.hidden, config.width, bias=biases)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up(x).chunk(2, dim=-1)
-        result: Tensor = self.down(F.silu(gate) * up)
+        result: Tensor = self.down(self.activation(gate) * up)
         return result
 
 
-class Gelu(nn.Module):
-    """gelu(up), in the tanh approximation that GPT-2 was trained with, then back to the width."""
+class FeedForward(nn.Module):
+    """activation(up), then back to the width."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        biases = config.traits.biases
+        biases = "feed_forward" in config.traits.biases
+        self.activation = ACTIVATIONS[config.traits.activation]
         self.up = nn.Linear(config.width, config.hidden, bias=biases)
         self.down = nn.Linear(config.hidden, config.width, bias=biases)
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.down(F.gelu(self.up(x), approximate="tanh"))
+        result: Tensor = self.down(self.activation(self.up(x)))
         return result
 
 
@@ -160,30 +196,55 @@ def build_norm(config: DecoderConfig) -> nn.RMSNorm | nn.LayerNorm:
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each on a normalised copy of the residual stream."""
+    """Attention and feed-forward on normalised copies of the residual stream, arranged as the traits say."""
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(self, config: DecoderConfig, layer: int = 0) -> None:
         super().__init__()
-        feed_forward = SwiGlu if config.traits.feed_forward == "swiglu" else Gelu
+        self.arrangement = config.traits.arrangement
         self.attention_norm = build_norm(config)
-        self.attention = Attention(config)
-        self.feed_forward_norm = build_norm(config)
-        self.feed_forward = feed_forward(config)
+        self.attention = Attention(config, layer)
+        self.feed_forward = (GatedFeedForward if config.traits.is_gated else FeedForward)(config)
+        if self.arrangement != "parallel":
+            self.feed_forward_norm = build_norm(config)
+        if self.arrangement == "sandwich":
+            self.attention_after_norm = build_norm(config)
+            self.feed_forward_after_norm = build_norm(config)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, angles: tuple[Tensor, Tensor] | None, mask: Tensor | None
+        self, x: Tensor, attend: Callable[[Attention, Tensor], Tensor], normalise: Normalise = apply
     ) -> Tensor:
-        x = x + self.dropout(self.attention(self.attention_norm(x), angles, mask))
-        result: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        """`attend` runs the attention on [B, S, D]: with or without a cache."""
+        ready = normalise(self.attention_norm, x)
+        mixed = attend(self.attention, ready)
+        if self.arrangement == "parallel":
+            return x + self.dropout(mixed) + self.dropout(self.feed_forward(ready))
+        is_sandwich = self.arrangement == "sandwich"
+        if is_sandwich:
+            mixed = normalise(self.attention_after_norm, mixed)
+        x = x + self.dropout(mixed)
+        fed: Tensor = self.feed_forward(normalise(self.feed_forward_norm, x))
+        if is_sandwich:
+            fed = normalise(self.feed_forward_after_norm, fed)
+        result: Tensor = x + self.dropout(fed)
         return result
+
+
+class RotaryTables(nn.Module):
+    """cos and sin [C, R/2] of one kind of rotary positions."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, rotary: Rotary, context: int) -> None:
+        super().__init__()
+        cos, sin = rotary.tables(context)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
 
 
 class Decoder(nn.Module):
     """Token ids → logits of the next token at every position."""
-
-    cos: Tensor
-    sin: Tensor
 
     def __init__(self, config: DecoderConfig, vocabulary: int) -> None:
         super().__init__()
@@ -191,13 +252,11 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(vocabulary, config.width)
         is_learned = config.traits.positions == "learned"
         self.positions = nn.Embedding(config.context, config.width) if is_learned else None
+        self.rotaries = nn.ModuleList(RotaryTables(one, config.context) for one in config.rotaries)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = build_norm(config)
-        self.head = nn.Linear(config.width, vocabulary, bias=False)
-        cos, sin = rotary_tables(config)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        self.head = nn.Linear(config.width, vocabulary, bias="head" in config.traits.biases)
         self._initialise()
         if config.tied_head:
             self.head.weight = self.embedding.weight
@@ -220,18 +279,54 @@ class Decoder(nn.Module):
         rotary ones are relative anyway.
         """
         length = ids.shape[1]
-        mask = None if documents is None else same_document(documents)
-        angles = None
-        x = self.embedding(ids)
-        if self.positions is None:
-            angles = self.cos[:length], self.sin[:length]
-        else:
+        texts = None if documents is None else same_document(documents)
+        x = self.embed(ids)
+        if self.positions is not None:
             x = x + self.positions(_places(ids, documents))
         x = self.dropout(x)
+
+        def attend(attention: Attention, ready: Tensor) -> Tensor:
+            window = self.config.traits.window(attention.layer)
+            mask = texts
+            if 0 < window < length:
+                mask = causal_mask(length, window, ids.device)
+                mask = mask if texts is None else mask & texts
+            result: Tensor = attention(ready, self._angles(attention.layer, length), mask)
+            return result
+
         for block in self.blocks:
-            x = block(x, angles, mask)
-        logits: Tensor = self.head(self.norm(x))
-        return logits
+            x = block(x, attend)
+        return self.logits(self.norm(x))
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Without positions; [B, S] → [B, S, D]"""
+        scale = self.config.traits.embedding_scale
+        x: Tensor = self.embedding(ids)
+        return x if scale == 1 else x * scale
+
+    def logits(self, normalised: Tensor) -> Tensor:
+        """[..., D] → [..., V]"""
+        return softcapped(self.head(normalised), self.config.traits.logit_softcap)
+
+    def _angles(self, layer: int, length: int) -> tuple[Tensor, Tensor] | None:
+        if not len(self.rotaries):
+            return None
+        tables = self.rotaries[self.config.traits.rotary(layer)]
+        assert isinstance(tables, RotaryTables)
+        return tables.cos[:length], tables.sin[:length]
+
+
+def softcapped(x: Tensor, limit: float) -> Tensor:
+    """Kept within ±limit, smoothly; 0: no limit."""
+    return torch.tanh(x / limit) * limit if limit else x
+
+
+def causal_mask(length: int, window: int, device: torch.device) -> Tensor:
+    """bool [S, S]: the same or an earlier token, at most `window` − 1 before (0: any)."""
+    places = torch.arange(length, device=device)
+    back = places[:, None] - places
+    seen = back >= 0
+    return seen & (back < window) if window else seen
 
 
 def same_document(documents: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from training.networks.decoder import Attention, Block, Decoder
+from training.networks.decoder import Attention, Decoder, RotaryTables
+from training.networks.decoder_traits import DecoderTraits
 
 DIALECT = "slipway.slot"
 DIALECT_VERSION = "1"
@@ -32,34 +33,34 @@ CACHE_DTYPE = torch.float16
 class SlotDecoder(nn.Module):
     """Wraps a trained Decoder; shares its weights."""
 
-    cos: Tensor
-    sin: Tensor
-
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         self.decoder = decoder
-        self.register_buffer("cos", decoder.cos.to(CACHE_DTYPE), persistent=False)
-        self.register_buffer("sin", decoder.sin.to(CACHE_DTYPE), persistent=False)
+        self.rotaries = nn.ModuleList(
+            _CacheTables(tables) for tables in cast(list[RotaryTables], decoder.rotaries)
+        )
 
     def forward(
         self, ids: Tensor, seqlens_k: Tensor, total: Tensor, logit_idx: Tensor, *past: Tensor
     ) -> tuple[Tensor, ...]:
-        x = self.decoder.embedding(ids)
+        x = self.decoder.embed(ids)
         if self.decoder.positions is not None:
             x = x + self.decoder.positions(self._places(ids, seqlens_k))
         present: list[Tensor] = []
-        for index, block in enumerate(cast(list[Block], self.decoder.blocks)):
-            cache = (past[2 * index], past[2 * index + 1])
-            mixed, *cache_after = self._attend(
-                block.attention, normalised(block.attention_norm, x), cache, seqlens_k, total
-            )
-            present.extend(cache_after)
-            x = x + block.attention.out(mixed)
-            x = x + block.feed_forward(normalised(block.feed_forward_norm, x))
+
+        def attend(attention: Attention, ready: Tensor) -> Tensor:
+            cache = past[2 * attention.layer : 2 * attention.layer + 2]
+            mixed, *after = self._attend(attention, ready, cache, seqlens_k, total)
+            present.extend(after)
+            result: Tensor = attention.out(mixed)
+            return result
+
+        for block in self.decoder.blocks:
+            x = block(x, attend, normalised)
         # The head stays on three axes: on two, Linear exports as Gemm, which weight-only
         # quantisation leaves alone. Selecting first spares the head all unwanted positions.
         wanted = x.reshape(1, -1, x.shape[-1]).index_select(1, logit_idx)
-        logits = self.decoder.head(normalised(self.decoder.norm, wanted))
+        logits = self.decoder.logits(normalised(self.decoder.norm, wanted))
         return (logits.squeeze(0), *present)
 
     def _places(self, ids: Tensor, seqlens_k: Tensor) -> Tensor:
@@ -77,23 +78,27 @@ class SlotDecoder(nn.Module):
         self,
         attention: Attention,
         x: Tensor,
-        cache: tuple[Tensor, Tensor],
+        cache: tuple[Tensor, ...],
         seqlens_k: Tensor,
         total: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """x [B, S, D] → mixed values [B, S, H·E] and the cache after this step."""
         assert torch.onnx.is_in_onnx_export(), "outside an export the operator computes nothing"
-        config = attention.config
-        qkv = attention.qkv(x).to(CACHE_DTYPE)
-        inputs = (*qkv.split(attention.sizes, dim=-1), *cache, seqlens_k, total)
-        is_rotary = config.traits.positions == "rotary"
+        config, traits = attention.config, attention.config.traits
+        projected = attention.project(x, normalised)
+        inputs = (*(part.flatten(2).to(CACHE_DTYPE) for part in projected), *cache)
+        tables: tuple[Tensor, ...] = ()
+        if len(self.rotaries):
+            table = cast(_CacheTables, self.rotaries[traits.rotary(attention.layer)])
+            tables = (table.cos, table.sin)
         mixed, keys, values = torch.onnx.ops.symbolic_multi_out(
             "com.microsoft::GroupQueryAttention",
-            (*inputs, self.cos, self.sin) if is_rotary else inputs,
+            (*inputs, seqlens_k, total, *tables),
             {
                 "num_heads": config.heads,
                 "kv_num_heads": config.kv_heads,
-                "do_rotary": int(is_rotary),
+                "do_rotary": int(bool(tables)),
+                **_options(traits, attention.layer),
             },
             dtypes=(CACHE_DTYPE,) * 3,
             shapes=(inputs[0].shape, cache[0].shape, cache[1].shape),
@@ -102,11 +107,36 @@ class SlotDecoder(nn.Module):
         return mixed.to(x.dtype), keys, values
 
 
-def normalised(norm: nn.RMSNorm | nn.LayerNorm, x: Tensor) -> Tensor:
+class _CacheTables(nn.Module):
+    """Rotary tables in the type of what they turn."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, tables: RotaryTables) -> None:
+        super().__init__()
+        self.register_buffer("cos", tables.cos.to(CACHE_DTYPE), persistent=False)
+        self.register_buffer("sin", tables.sin.to(CACHE_DTYPE), persistent=False)
+
+
+def _options(traits: DecoderTraits, layer: int) -> dict[str, float | int]:
+    """What the kernel does by default is not written down."""
+    options: dict[str, float | int] = {}
+    if traits.attention_scale is not None:
+        options["scale"] = float(traits.attention_scale)
+    if traits.attention_softcap:
+        options["softcap"] = float(traits.attention_softcap)
+    if traits.window(layer):
+        options["local_window_size"] = traits.window(layer)
+    return options
+
+
+def normalised(norm: nn.Module, x: Tensor) -> Tensor:
     """RMSNorm is spelled with a division: ONNX Runtime fuses this form into one kernel, the reciprocal
     that torch's own decomposition writes it does not."""
     if isinstance(norm, nn.LayerNorm):
         result: Tensor = norm(x)
         return result
+    assert isinstance(norm, nn.RMSNorm)
     assert norm.eps is not None
     return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + norm.eps) * norm.weight

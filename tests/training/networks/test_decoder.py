@@ -6,7 +6,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from training.networks.decoder import FAMILIES, Decoder, DecoderConfig, rotary_tables, rotate
+from training.networks.decoder import Decoder, DecoderConfig, rotate
+from training.networks.decoder_traits import FAMILIES
 
 SMALL = DecoderConfig(context=24, width=64, layers=2, heads=4, kv_heads=2, hidden=48)
 
@@ -64,7 +65,7 @@ def test_gpt2_has_biases_and_no_rotation_of_its_own() -> None:
 
 
 def test_rotation_keeps_lengths_and_depends_on_distance_only() -> None:
-    cos, sin = rotary_tables(SMALL)
+    cos, sin = SMALL.rotaries[0].tables(SMALL.context)
     q, k = torch.randn(2, SMALL.head_size)
 
     def score(at: int, other: int) -> torch.Tensor:

@@ -30,6 +30,7 @@ class LanguageModule(lightning.LightningModule):
         self.network = network
         self._tokenizer = tokenizer
         self._config = config
+        self._place: dict[str, int] | None = None  # of the loader, where a run is resumed
 
     def get_extra_state(self) -> dict[str, str]:
         """Makes a checkpoint of weights complete: another run can start from it alone."""
@@ -54,6 +55,17 @@ class LanguageModule(lightning.LightningModule):
         if not self._config.isolate_documents or not bool(begins[:, 1:].any()):
             return None
         return begins.cumsum(dim=1)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        [self._place] = checkpoint["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+
+    def on_train_start(self) -> None:
+        # Lightning gives a loader its place back only when it is set up after the checkpoint is read;
+        # `estimated_stepping_batches` sets it up before.
+        if self._place is not None:
+            loader: Any = self.trainer.train_dataloader
+            loader.load_state_dict(self._place)
+            self._place = None
 
     def on_train_batch_start(self, _: Any, batch_idx: int) -> None:
         if self._config.decoder.dropout:

@@ -102,10 +102,10 @@ def test_adapters_are_merged_and_only_new_tokens_changed_the_embedding(
 
 def test_a_base_may_be_a_run_and_sets_sizes_and_tokenizer(folder: Path, base: Bundle) -> None:
     run_folder = folder / "runs/language-model"
-    wide = ("decoder.width=64", "name=continued")
-    bundle = train(folder, "chat", "chat.jsonl", f"base={run_folder}", *wide)
+    other = ("decoder.norm_eps=0.01", "name=continued")
+    bundle = train(folder, "chat", "chat.jsonl", f"base={run_folder}", *other)
     assert bundle.manifest.provenance is not None
-    assert bundle.manifest.provenance.config["decoder"]["width"] == 32
+    assert bundle.manifest.provenance.config["decoder"]["norm_eps"] == 1e-5
 
 
 @pytest.mark.parametrize("source", ["absent", "."])

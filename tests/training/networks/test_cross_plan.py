@@ -5,6 +5,7 @@ bias by distance goes in through the attention kernel.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -47,23 +48,24 @@ def make(name: str) -> Seq2Seq:
     return network
 
 
-def tiny_t5() -> torch.nn.Module:
+def tiny_t5() -> Any:
     from transformers import T5Config, T5ForConditionalGeneration
 
-    config = T5Config(
-        vocab_size=VOCABULARY,
-        d_model=48,
-        d_kv=16,
-        d_ff=32,
-        num_layers=2,
-        num_heads=4,
-        decoder_start_token_id=0,
-        feed_forward_proj="gated-gelu",
-        relative_attention_num_buckets=8,
-        relative_attention_max_distance=12,
-        dropout_rate=0.0,
-    )
-    module = T5ForConditionalGeneration(config).eval()
+    options: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "d_model": 48,
+        "d_kv": 16,
+        "d_ff": 32,
+        "num_layers": 2,
+        "num_heads": 4,
+        "decoder_start_token_id": 0,
+        "feed_forward_proj": "gated-gelu",
+        "relative_attention_num_buckets": 8,
+        "relative_attention_max_distance": 12,
+        "dropout_rate": 0.0,
+    }
+    module: Any = T5ForConditionalGeneration(T5Config(**options))
+    module.eval()
     with torch.no_grad():
         for name, weight in module.named_parameters():
             if "relative_attention_bias" in name:

@@ -184,7 +184,7 @@ class TransformerSeq2Seq(Seq2Seq):
         )
 
     def _initialise(self) -> None:
-        """Xavier's matrices; embeddings small enough that the tied head begins undecided."""
+        """Xavier's matrices; embeddings of unit variance once they are scaled."""
         for parameter in self.parameters():
             if parameter.dim() >= 2:
                 nn.init.xavier_uniform_(parameter)

@@ -19,6 +19,7 @@ from nothing to an answer:
   slipway train digits              train, check and publish a model
   slipway predict digits seven.png  ask it, without a server
   slipway serve                     serve every published model over HTTP
+  slipway bench URL digits --input seven.png   measure what its callers feel
 """
 
 # In the order of a model's life, which is also the order of `slipway --help`.
@@ -29,6 +30,7 @@ _COMMANDS = (
     "service.importing.cli",
     "service.cli",
     "service.predict_cli",
+    "service.bench.cli",
 )
 
 

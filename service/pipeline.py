@@ -19,9 +19,19 @@ from models.errors import InputError, SlipwayError
 from service.batching.ticket import Ticket
 from service.completion import complete, under_terms
 from service.errors import BadRequest, InferenceFailed, InputRefused, NotReady, QueueFull
+from service.loops import Spent, steps_of
 from service.offload import offload
 from service.registry import ServedModel
-from service.tasks.base import Answer, BatchTask, GenerationTask, Item, Prepared, Row, TaskOptions
+from service.tasks.base import (
+    Answer,
+    BatchTask,
+    GenerationTask,
+    Item,
+    Loop,
+    Prepared,
+    Row,
+    TaskOptions,
+)
 from service.terms import Terms
 
 if TYPE_CHECKING:
@@ -113,7 +123,8 @@ async def _predict_window(
     began = clock()
     prepared = await _prepare(task, asks, terms)
     preprocessed = clock()
-    rows = await _run(model.batcher, prepared, terms, phases)
+    run = _run if prepared[0].loop is None else _run_loops
+    rows = await run(model.batcher, prepared, terms, phases)
     ran = clock()
     terms.check(ran)
     prediction.answers.extend(await _postprocess(task, rows, prepared, asks))
@@ -176,6 +187,23 @@ async def _run(
     for index, row in zip(owners, rows, strict=True):
         by_instance[index].append(row)
     return by_instance
+
+
+async def _run_loops(
+    batcher: "Batcher", prepared: Sequence[Prepared], terms: Terms, phases: Phases
+) -> list[list[Row]]:
+    """All loops side by side, so that their runs share batches."""
+    spent = Spent()
+
+    async def finished(loop: Loop) -> list[Row]:
+        async for _ in steps_of(batcher, loop, terms, spent):
+            pass
+        return loop.rows()
+
+    rows = await _each(finished(each.loop) for each in prepared if each.loop is not None)
+    phases.queue_s += spent.queue_s
+    phases.infer_s += spent.infer_s
+    return rows
 
 
 async def _enqueue(

@@ -44,27 +44,6 @@ class OpenAIRequest(BaseModel):
     forms: ClassVar[dict[str, str]] = {"prompt": TEXT_FORMS}
 
 
-class ImageRequest(OpenAIRequest):
-    unsupported = {
-        "response_format": ("b64_json",),
-        "output_format": ("png",),
-        "quality": ("auto", "standard"),
-        "background": ("auto",),
-        "moderation": ("auto",),
-        "style": (),
-        "stream": (False,),
-        "partial_images": (0,),
-        "output_compression": (100,),
-    }
-
-    model: str = Field(description="name of a served image-generation model")
-    prompt: str = Field(description="name of the class to draw")
-    n: int | None = Field(default=1, description="pictures")
-    size: str | None = Field(default=None, description="WIDTHxHEIGHT; default: the model's")
-    seed: int | None = Field(default=None, description="not OpenAI's; same seed, same pictures")
-    user: str | None = None
-
-
 def body_of(kind: type[BaseModel]) -> dict[str, object]:
     """The request body for the OpenAPI document: these routes read it themselves. Its definitions stand in
     `$defs` until the document takes them in (`service.openapi`)."""
@@ -163,16 +142,6 @@ class OpenAIRoute(APIRoute):
                 return Json(self.shape(error), error.status, headers)
 
         return handle
-
-
-class ImageData(BaseModel):
-    b64_json: str = Field(description="PNG in base64")
-    seed: int = Field(description="not OpenAI's: draws the same picture again")
-
-
-class ImagesAnswer(BaseModel):
-    created: int = Field(description="Unix time")
-    data: list[ImageData]
 
 
 class ModelObject(BaseModel):

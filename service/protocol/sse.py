@@ -1,4 +1,5 @@
-"""Server-sent events (WHATWG HTML, "server-sent events"): one `data:` line and an empty one each."""
+"""Server-sent events (WHATWG HTML, "server-sent events"): one `data:` line and an empty one each, and before
+them an `event:` line where the event has a name."""
 
 import orjson
 
@@ -7,6 +8,8 @@ DONE = b"data: [DONE]\n\n"
 """OpenAI's last event."""
 
 
-def event(document: object) -> bytes:
-    """JSON has no raw line breaks, so one line holds any document."""
-    return b"data: " + orjson.dumps(document) + b"\n\n"
+def event(document: object, kind: str = "") -> bytes:
+    """JSON has no raw line breaks, so one line holds any document. `kind` names the event, where clients
+    tell events apart by name."""
+    named = b"event: " + kind.encode() + b"\n" if kind else b""
+    return named + b"data: " + orjson.dumps(document) + b"\n\n"

@@ -31,13 +31,42 @@ Row = dict[str, np.ndarray]
 """One item's outputs: graph output name → array without the batch axis."""
 
 
+class Loop(ABC):
+    """One instance's runs of the graph, where each is made of what the last one gave. `service.loops` runs
+    it; a step is what a caller counts, and may be several runs."""
+
+    is_heavy: bool = False
+    """True when `take` would hold up the event loop."""
+
+    steps: int
+    step: int
+    """Whole steps done so far."""
+
+    @property
+    def is_done(self) -> bool:
+        return self.step == self.steps
+
+    @abstractmethod
+    def item(self) -> Item:
+        """What the next run takes."""
+
+    @abstractmethod
+    def take(self, row: Row) -> None:
+        """What that run gave. Raises InferenceFailed where nothing can be made of it."""
+
+    @abstractmethod
+    def rows(self) -> list[Row]:
+        """For postprocessing, once the loop is done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One instance, ready to run: its items (windows of a long text, two pictures to compare) and what
-    postprocessing must know of it (the picture's own size, the text's character offsets)."""
+    """One instance, ready to run: its items (windows of a long text, two pictures to compare) or its loop,
+    and what postprocessing must know of it (the picture's own size, the text's character offsets)."""
 
     items: tuple[Item, ...]
     kept: Any = None
+    loop: Loop | None = None
 
     @classmethod
     def one(cls, item: Item, kept: Any = None) -> "Prepared":
@@ -150,7 +179,7 @@ class BatchTask(ServiceTask[InstanceT, OptionsT]):
 
     @abstractmethod
     def preprocess(self, instance: InstanceT, options: OptionsT) -> Prepared:
-        """At least one item. Raises InputError and its kin."""
+        """At least one item, or a loop (for all instances or none). Raises InputError and its kin."""
 
     def preprocess_many(self, instances: Sequence[InstanceT], options: OptionsT) -> list[Prepared]:
         """As `preprocess` of each, in order; the error need not name whose it is."""

@@ -7,6 +7,7 @@ words of the counter-based Philox generator are turned into normal numbers here 
 import numpy as np
 
 _SPACING = 2.0**-53
+_CHOICES = 1  # counter word that keeps choices apart from noise, which never counts so far
 
 
 def normal_noise(seed: int, index: int, size: int) -> np.ndarray:
@@ -20,3 +21,9 @@ def normal_noise(seed: int, index: int, size: int) -> np.ndarray:
     angle = 2.0 * np.pi * uniform[pairs:]
     normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
     return normal[:size].astype(np.float32)
+
+
+def choice(seed: int, index: int, count: int) -> int:
+    """One of `count`, 0 to count − 1, all as likely; independent of the noise of the same seed."""
+    word = np.random.Philox(key=seed, counter=[0, 0, _CHOICES, index]).random_raw()
+    return int(word) % count

@@ -47,6 +47,10 @@ def compute(task: str, inputs: Arrays) -> Arrays:
         return picture_bundles.inspected(inputs["image"])
     if task == "text-similarity":
         return {"logits": likeness(inputs["attention_mask"], inputs["token_type_ids"])}
+    if "guidance" in inputs:
+        picture = (inputs["label"] / 5 - 1).astype(np.float32)[:, None, None, None]
+        guided = picture * (inputs["guidance"] / 2)[:, None, None, None]
+        return {"prediction": np.float32(0.5) * inputs["x"] - guided}
     if task == "image-generation":
         level = (inputs["label"] / 10).astype(np.float32)
         noise = np.tanh(inputs["noise"].mean(1)) * 0.4

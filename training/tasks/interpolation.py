@@ -21,7 +21,7 @@ def draw_interpolation(folder: Path, work: DrawingWork[Any], size: int, predict:
     rows = min(work.classes, _CLASSES) if work.is_conditional else _CLASSES
     ends = generator.standard_normal((rows, 2, size)).astype(np.float32)
     noise = np.stack(
-        [between(*ends[row], share) for row in range(rows) for share in shares(_FRAMES)]
+        [between(ends[row, 0], ends[row, 1], share) for row in range(rows) for share in shares(_FRAMES)]
     )
     inputs = {"noise": noise}
     if work.is_conditional:

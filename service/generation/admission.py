@@ -18,6 +18,7 @@ from service.generation.request import GenerationRequest
 from service.generation.requests import Requests
 from service.generation.row import Row
 from service.generation.sampling import RowSampler
+from service.generation.sources import check_source
 
 
 class Admission:
@@ -61,6 +62,10 @@ class Admission:
         self._check(prompt, request)
         params = request.sampling
         limit = min(params.max_tokens, self._context_tokens - len(prompt))
+        if self._limits.source_tokens:
+            check_source(request, len(prompt) + limit, self._limits, self._ledger)
+        elif request.source_ids or params.num_beams > 1:
+            raise BadRequest("source_ids and num_beams are for encoder–decoder models only")
         seed = int.from_bytes(os.urandom(8)) if params.seed is None else params.seed
         if params.constraint is not None and matcher is None:
             raise BadRequest("this model has no tokenizer that answers could be constrained with")
@@ -74,6 +79,8 @@ class Admission:
             sampler=RowSampler(params, seed, request.prompt_ids, stop, matcher),
             stop=stop,
             reserved_tokens=len(prompt) + limit,
+            places=params.num_beams,
+            source=np.array(request.source_ids, np.int64) if request.source_ids else None,
             level=self._limits.level_of(request.priority),
             arrived_s=now,
             deadline_s=deadline_s,
@@ -93,8 +100,6 @@ class Admission:
                 raise BadRequest(
                     f"logit_bias: token {token} is outside the vocabulary of {self._vocabulary}"
                 )
-        if request.source_ids or request.sampling.num_beams > 1:
-            raise BadRequest("source_ids and num_beams are for encoder–decoder models only")
         if len(prompt) < self._context_tokens:
             return
         if self._context_tokens == self._limits.context_tokens:

@@ -22,13 +22,15 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.generation.graph import DecoderGraph
+from service.generation.source_cache import SourceCache
 
 
 class SlotCache:
     """`rows` slots of `length` positions. `ids` and `lengths` are the inputs of the next decode run:
-    per row the token that is not yet cached, and how many tokens are."""
+    per row the token that is not yet cached, and how many tokens are. `source`: what the encoder left of
+    sources of up to `source_tokens`, where the graph reads that."""
 
-    def __init__(self, graph: DecoderGraph, rows: int, length: int) -> None:
+    def __init__(self, graph: DecoderGraph, rows: int, length: int, source_tokens: int = 0) -> None:
         self.graph = graph
         self.rows = rows
         self.length = length
@@ -43,6 +45,7 @@ class SlotCache:
         self._every_row = np.arange(rows, dtype=np.int64)
         self._logits = np.zeros((rows, graph.vocabulary), np.float32)
         self._row_length = np.zeros(1, np.int32)
+        self.source = SourceCache(graph, rows, source_tokens) if graph.reads_source else None
         self._decode_bindings: dict[int, ort.IOBinding] = {}
         self._row_bindings: dict[int, ort.IOBinding] = {}
 
@@ -102,6 +105,15 @@ class SlotCache:
         logits: NDArray[np.float32] = self._logits[rows]
         return logits
 
+    def fit_source(self, count: int, longest: int) -> None:
+        """Before sources of up to `longest` tokens join `count` rows: what is bound may have moved."""
+        assert self.source is not None
+        width = self.source.width
+        self.source.fit(count, longest)
+        if self.source.width != width:
+            self._decode_bindings.clear()
+            self._row_bindings.clear()
+
     def give_back(self, row: int, start: int) -> None:
         """Return the memory of a row's positions from `start` on; they read as zero afterwards."""
         width = self.graph.head_size * self.graph.cache_dtype.itemsize
@@ -117,11 +129,17 @@ class SlotCache:
                     memory.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
     def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first `length` cached positions of one row over another."""
-        for tensor in self.tensors:
-            tensor[target, :, :length] = tensor[source, :, :length]
+        """Copy the first `length` cached positions of one row over another, and what belongs to it."""
+        self.copy(source, target, 0, length)
         self.ids[target] = self.ids[source]
         self.lengths[target] = self.lengths[source]
+        if self.source is not None:
+            self.source.move(source, target)
+
+    def copy(self, source: int, target: int, start: int, stop: int) -> None:
+        """The cached positions from `start` to `stop` alone."""
+        for tensor in self.tensors:
+            tensor[target, :, start:stop] = tensor[source, :, start:stop]
 
     def _feed(
         self,
@@ -164,6 +182,10 @@ class SlotCache:
             value = _alias(tensor[rows])
             binding.bind_ortvalue_input(f"past.{name}", value)
             binding.bind_ortvalue_output(f"present.{name}", value)
+        if self.source is not None:
+            _bind_input(binding, "cross_lengths", self.source.lengths[rows])
+            for name, tensor in zip(self.graph.cache_names, self.source.tensors, strict=True):
+                _bind_input(binding, f"cross.{name}", tensor[rows])
         return binding
 
 

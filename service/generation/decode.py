@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import SlipwayError
+from service.generation.beams import BeamStep
 from service.generation.choosing import choose
 from service.generation.limits import EngineLimits
 from service.generation.lookup import PromptLookup
@@ -37,6 +38,7 @@ class Decode:
         self._slots = slots
         self._requests = requests
         self._stats = stats
+        self._search = BeamStep(slots, requests)
 
     def advance(self) -> None:
         slots = self._slots
@@ -56,22 +58,36 @@ class Decode:
             _log.exception("decoding %d rows failed; decoding them one by one", len(rows))
             logits = self._apart()
         self._stats.decode_tokens += len(rows)
-        for index, choice in enumerate(choose(rows, logits)):
+        self._take(logits)
+        self._slots.close_gaps()
+
+    def _take(self, logits: NDArray[np.float32]) -> None:
+        """Logits [N, V], a line per row: single rows choose, the rows of a search together."""
+        rows = self._slots.rows
+        searches = {row.beams: None for row in rows if row.beams is not None}
+        single = [index for index, row in enumerate(rows) if row.beams is None]
+        lines = logits[single] if searches else logits
+        choices = choose([rows[index] for index in single], lines) if single else []
+        for index, choice in zip(single, choices, strict=True):
             if not rows[index].ended:
                 self._slots.accept(index, choice)
-        self._slots.close_gaps()
+        for beams in searches:
+            if not beams.request.ended:
+                self._search.advance(beams, logits)
 
     def _apart(self) -> NDArray[np.float32]:
         """The same step row by row: equal logits, since the kernels are batch-invariant."""
         rows, cache = self._slots.rows, self._slots.cache
         logits = np.zeros((len(rows), cache.graph.vocabulary), np.float32)
         for index, row in enumerate(rows):
+            if row.ended:
+                continue  # it searched together with one that has failed
             cached = int(cache.lengths[index])
             try:
                 logits[index] = cache.feed(index, cached, cache.ids[index])
             except Exception:  # this row is the culprit: it fails, the others keep their token
                 _log.exception("decoding one row failed")
-                self._requests.fail(row, _FAILED)
+                self._requests.fail(row if row.beams is None else row.beams.request, _FAILED)
         return logits
 
     # -- speculation ------------------------------------------------------------------------------

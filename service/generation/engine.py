@@ -2,7 +2,8 @@
 
 Called by host.py, from one thread, in a loop: `submit` and `cancel` between steps, then `step`, which ends
 requests whose time is over, admits and reads at most one chunk of prompts (`prefill`), and advances every
-running row by a token (`decode`). `slots` knows who sits where and closes gaps, `requests` who is told what.
+running row by a token (`decode`). Where an encoder reads a source, `encode` stands in for prefill: rows
+join without a lane, at once. `slots` knows who sits where and closes gaps, `requests` who is told what.
 
 Invariants, which the tests assert after every step (n = number of rows):
  1. rows [0, n) decode; row n is the lane while a request is prefilled; rows above are free.
@@ -12,7 +13,8 @@ Invariants, which the tests assert after every step (n = number of rows):
     to undo.
  4. a row never outgrows the cache: admission bounds prompt + answer by the context.
  5. a request's tokens depend on the request alone, not on its row, its neighbours or its chunks.
- 6. what running requests may come to need is reserved, and never more than there is: none is preempted.
+ 6. the rows of a beam search (`beams`) are rows like any other; their request's places are reserved.
+ 7. what running requests may come to need is reserved, and never more than there is: none is preempted.
 """
 
 import time
@@ -22,6 +24,8 @@ from service.batching.drain import DrainRate
 from service.generation.admission import Admission
 from service.generation.cache import SlotCache
 from service.generation.decode import Decode
+from service.generation.encode import Encode
+from service.generation.encoder_graph import EncoderGraph
 from service.generation.graph import DecoderGraph
 from service.generation.ledger import KvLedger
 from service.generation.limits import EngineLimits
@@ -46,16 +50,19 @@ class SlotEngine:
         stop_token_ids: Iterable[int] = (),
         clock: Callable[[], float] = time.monotonic,
         model_id: str = "",
+        encoder: EncoderGraph | None = None,
     ) -> None:
         """`stop_token_ids` end every answer, beside those that a request names. `clock`: for deadlines,
-        and to measure how fast the queue empties. `model_id`: what cached prefixes belong to."""
+        and to measure how fast the queue empties. `model_id`: what cached prefixes belong to.
+        `encoder`: of an encoder–decoder, whose decoder `graph` is."""
+        assert (encoder is not None) == graph.reads_source == (limits.source_tokens > 0)
         self.limits = limits
         self._clock = clock
         self._stats = EngineStats()
         self._drain = DrainRate()
         self.ledger = KvLedger.of(graph, limits)
         context_tokens = min(limits.context_tokens, self.ledger.total_tokens)
-        self.cache = SlotCache(graph, limits.slots, context_tokens)
+        self.cache = SlotCache(graph, limits.slots, context_tokens, limits.source_tokens)
         self.prefixes = PrefixCache(limits.prefix_cache_bytes, model_id)
         self.waiting = WaitingQueue()
         self.requests = Requests(self.waiting, self.ledger, self._stats, clock)
@@ -63,7 +70,14 @@ class SlotEngine:
         shared = (self.requests, self.ledger, self.prefixes)
         stop = frozenset(stop_token_ids)
         self._admission = Admission(limits, graph.vocabulary, stop, *shared, self._drain)
-        self._prefill = Prefill(limits, self.slots, *shared, self._stats, self._drain, clock)
+        measured = (self._stats, self._drain, clock)
+        self._prefill: Prefill | Encode
+        if encoder is None:
+            self._prefill = Prefill(limits, self.slots, *shared, *measured)
+        else:
+            self._prefill = Encode(
+                encoder, limits, self.slots, self.requests, self.ledger, *measured
+            )
         self._decode = Decode(limits, self.slots, self.requests, self._stats)
 
     @property
@@ -125,7 +139,8 @@ class SlotEngine:
             running=self.slots.count,
             waiting=len(self.waiting),
             slots=self.limits.slots,
-            kv_reserved_bytes=self.ledger.reserved_bytes,
-            kv_total_bytes=self.ledger.total_bytes,
+            kv_reserved_bytes=self.ledger.reserved_bytes
+            + self.ledger.places * self.ledger.source_bytes,
+            kv_total_bytes=self.ledger.total_bytes + self.limits.slots * self.ledger.source_bytes,
             prefix_cache_bytes=self.prefixes.size_bytes,
         )

@@ -6,8 +6,13 @@ K key/value heads, E head size, V vocabulary):
     ids[B,S] i64 · seqlens_k[B] i32 · total[1] i32 · logit_idx[N] i64 · past.{i}.{key,value}[B,K,P,E]
         → logits[N,V] f32 · present.{i}.{key,value}[B,K,P,E]
 
-B, S, N and P must be symbolic. Dynamically quantised graphs are refused: their activation scale is one
-number for the whole batch, so one caller's tokens would change another caller's answer.
+The decoder of an encoder–decoder (another dialect) also reads what its encoder left; X source tokens:
+
+    … · cross_lengths[B] i32 · cross.{i}.{key,value}[B,K,X,E]      positions from cross_lengths on are masked
+
+B, S, N, P and X must be symbolic; `encoder_graph` has the other graph. Dynamically quantised graphs are
+refused: their activation scale is one number for the whole batch, so one caller's tokens would change
+another caller's answer.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from models.errors import BundleError
 
 DIALECT_KEY = "slipway.dialect"
 DIALECT = "slipway.slot"
+CROSS_DIALECT = "slipway.slot.cross"
 VERSION_KEY = "slipway.dialect_version"
 VERSION = "1"
 CONTROL_INPUTS = (
@@ -45,7 +51,8 @@ class GraphRefused(BundleError):
 
 @dataclass(frozen=True)
 class DecoderGraph:
-    """An open session and the sizes that the cache and the sampler need.
+    """An open session and the sizes that the cache and the sampler need. `reads_source`: it is the decoder
+    of an encoder–decoder.
 
     `run_options` go with every run; setting `terminate` there lets the current one fail soon.
     """
@@ -56,6 +63,7 @@ class DecoderGraph:
     head_size: int
     vocabulary: int
     cache_dtype: np.dtype[Any]
+    reads_source: bool = False
     run_options: ort.RunOptions = field(default_factory=ort.RunOptions)
 
     @property
@@ -66,37 +74,47 @@ class DecoderGraph:
 
 def open_graph(model: bytes, options: ort.SessionOptions | None = None) -> DecoderGraph:
     """Open the graph on the CPU. Raises GraphRefused naming what breaks the contract."""
+    return check_graph(open_session(model, options, "decoder"))
+
+
+def open_session(
+    model: bytes, options: ort.SessionOptions | None, part: str
+) -> ort.InferenceSession:
+    """`part`: encoder or decoder. Raises GraphRefused for graphs that cannot be opened, or whose rows
+    would depend on each other."""
     for name in _BATCH_SCALED:
         if name in model:
             raise GraphRefused(
-                f"the decoder graph holds {name.decode()} operators, whose scale spans the batch: "
+                f"the {part} graph holds {name.decode()} operators, whose scale spans the batch: "
                 "one request would change another's answer; use a weight-only variant"
             )
     try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime raises many kinds; the loader gets one
-        raise GraphRefused(f"ONNX Runtime cannot open the decoder graph: {error}") from error
-    return check_graph(session)
+        raise GraphRefused(f"ONNX Runtime cannot open the {part} graph: {error}") from error
 
 
 def check_graph(session: ort.InferenceSession) -> DecoderGraph:
     """Compare names, types and shapes with the contract. Raises GraphRefused."""
-    dialect = session.get_modelmeta().custom_metadata_map
-    found = (dialect.get(DIALECT_KEY), dialect.get(VERSION_KEY))
-    _require(found == (DIALECT, VERSION), f"dialect is {found}, not {(DIALECT, VERSION)}")
+    reads_source = _dialect(session) == CROSS_DIALECT
     inputs, outputs = session.get_inputs(), session.get_outputs()
     for (name, kind, rank), given in zip(CONTROL_INPUTS, inputs, strict=False):
         same = (given.name, given.type, len(given.shape)) == (name, kind, rank)
-        _require(same, f"input {given.name} is {given.type}{given.shape}, not {name}: {kind}")
+        require(same, f"input {given.name} is {given.type}{given.shape}, not {name}: {kind}")
     past, present = inputs[len(CONTROL_INPUTS) :], outputs[1:]
-    _require(len(past) >= 2 and len(past) % 2 == 0, f"{len(past)} cache inputs are not pairs")
+    source: list[Any] = []
+    if (
+        reads_source
+    ):  # cross_lengths stands between as many cached tensors of the answer and the source
+        past, source = past[: len(past) // 2], past[len(past) // 2 :]
+    require(len(past) >= 2 and len(past) % 2 == 0, f"{len(past)} cache inputs are not pairs")
     for index in (0, 1):
-        _require(_symbolic(inputs[0].shape[index]), f"ids has a fixed axis {index}")
-    _require(_symbolic(inputs[3].shape[0]), "logit_idx has a fixed length")
+        require(_symbolic(inputs[0].shape[index]), f"ids has a fixed axis {index}")
+    require(_symbolic(inputs[3].shape[0]), "logit_idx has a fixed length")
     logits = outputs[0]
     sized = logits.name == "logits" and logits.type == "tensor(float)" and len(logits.shape) == 2
-    _require(sized and isinstance(logits.shape[1], int), f"first output is {logits}")
-    _require(past[0].type in CACHE_TYPES and len(past[0].shape) == 4, f"cache is {past[0]}")
+    require(sized and isinstance(logits.shape[1], int), f"first output is {logits}")
+    require(past[0].type in CACHE_TYPES and len(past[0].shape) == 4, f"cache is {past[0]}")
     _, kv_heads, _, head_size = past[0].shape
     graph = DecoderGraph(
         session=session,
@@ -105,27 +123,46 @@ def check_graph(session: ort.InferenceSession) -> DecoderGraph:
         head_size=head_size,
         vocabulary=logits.shape[1],
         cache_dtype=np.dtype(CACHE_TYPES[past[0].type]),
+        reads_source=reads_source,
     )
-    _require_cache(graph, "past", past, past[0].type)
-    _require_cache(graph, "present", present, past[0].type)
+    require_cache(graph, "past", past)
+    require_cache(graph, "present", present)
+    if reads_source:
+        lengths = source[0]
+        same = (lengths.name, lengths.type) == ("cross_lengths", "tensor(int32)")
+        require(same and len(lengths.shape) == 1, f"input {lengths.name} is not cross_lengths")
+        require_cache(graph, "cross", source[1:])
     return graph
 
 
-def _require_cache(graph: DecoderGraph, prefix: str, tensors: list[Any], kind: str) -> None:
+def _dialect(session: ort.InferenceSession) -> str:
+    written = session.get_modelmeta().custom_metadata_map
+    dialect, version = written.get(DIALECT_KEY), written.get(VERSION_KEY)
+    known = dialect in (DIALECT, CROSS_DIALECT) and version == VERSION
+    wanted = f"{DIALECT} or {CROSS_DIALECT} of version {VERSION}"
+    require(known, f"dialect is {(dialect, version)}, not {wanted}")
+    return str(dialect)
+
+
+def require_cache(graph: DecoderGraph, prefix: str, tensors: list[Any]) -> None:
+    """Names, sizes and type of tensors that are kept per row. Raises GraphRefused."""
     names = [f"{prefix}.{name}" for name in graph.cache_names]
     given = [tensor.name for tensor in tensors]
-    _require(given == names, f"cache tensors are {given}, not {names}")
+    require(given == names, f"cache tensors are {given}, not {names}")
+    kinds = [kind for kind, dtype in CACHE_TYPES.items() if dtype == graph.cache_dtype]
     for tensor in tensors:
+        require(len(tensor.shape) == 4, f"{tensor.name} is {tensor.type}{tensor.shape}")
         batch, kv_heads, length, head_size = tensor.shape
-        same = (kv_heads, head_size, tensor.type) == (graph.kv_heads, graph.head_size, kind)
-        _require(same, f"{tensor.name} is {tensor.type}{tensor.shape}")
-        _require(_symbolic(batch) and _symbolic(length), f"{tensor.name} has a fixed axis")
+        same = (kv_heads, head_size) == (graph.kv_heads, graph.head_size) and tensor.type in kinds
+        require(same, f"{tensor.name} is {tensor.type}{tensor.shape}")
+        require(_symbolic(batch) and _symbolic(length), f"{tensor.name} has a fixed axis")
 
 
 def _symbolic(axis: object) -> bool:
     return not isinstance(axis, int)
 
 
-def _require(condition: bool, complaint: str) -> None:
+def require(condition: bool, complaint: str) -> None:
+    """Raises GraphRefused."""
     if not condition:
-        raise GraphRefused(f"the decoder graph does not follow the slot contract: {complaint}")
+        raise GraphRefused(f"the graph does not follow the slot contract: {complaint}")

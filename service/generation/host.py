@@ -21,17 +21,18 @@ from typing import Protocol
 
 import onnxruntime as ort
 
-from models.blocks import GenerationPostprocessing, PromptPreprocessing
+from models.blocks import GenerationPostprocessing, PromptPreprocessing, SourceTextPreprocessing
 from models.bundle import Bundle
 from models.errors import SlipwayError
 from models.golden import Golden
 from models.manifest import MODEL_FILE
 from service.errors import ShuttingDown
 from service.generation.constraint import GrammarMatcher
+from service.generation.encoder_graph import ENCODER_FILE, EncoderGraph, open_encoder
 from service.generation.engine import SlotEngine
 from service.generation.exam import examine
 from service.generation.grammars import GrammarCompiler
-from service.generation.graph import open_graph
+from service.generation.graph import CROSS_DIALECT, DecoderGraph, GraphRefused, open_graph
 from service.generation.limits import EngineLimits, limits_of
 from service.generation.request import GenerationEvent, GenerationRequest
 from service.generation.requests import Events, refusal
@@ -96,9 +97,12 @@ class GenerationHost:
         stop = post.stop_token_ids if isinstance(post, GenerationPostprocessing) else ()
         self._tolerance = bundle.manifest.tolerance
         self._graph = open_graph(bundle.read(MODEL_FILE), options)
+        self._encoder = _encoder(bundle, self._graph, options)
         limits = limits or limits_of(bundle.manifest)
         model_id = f"{bundle.name}/{bundle.version}"
-        self._engine = SlotEngine(self._graph, limits, stop, model_id=model_id)
+        self._engine = SlotEngine(
+            self._graph, limits, stop, model_id=model_id, encoder=self._encoder
+        )
         self._grammars = _grammars(bundle, self._graph.vocabulary)
         self._compiling: dict[int, _Arrival] = {}  # constrained requests, until they can be
         self._emits: dict[int, Emit] = {}
@@ -137,7 +141,7 @@ class GenerationHost:
 
     def exam(self, golden: Golden) -> float:
         """Replay the golden exam; largest absolute difference. Raises ExamFailed."""
-        return examine(self._graph, golden, self._tolerance)
+        return examine(self._graph, golden, self._tolerance, self._encoder)
 
     def close(self) -> None:
         """Cancel what is running, answer everybody, end the thread. May be called twice."""
@@ -282,6 +286,22 @@ class GenerationHost:
                 for request_id in [i for i, other in self._emits.items() if other == emit]:
                     del self._emits[request_id]
                     self._engine.cancel(request_id)
+
+
+def _encoder(
+    bundle: Bundle, decoder: DecoderGraph, options: ort.SessionOptions | None
+) -> EncoderGraph | None:
+    """None for a model that continues its prompt. Raises GraphRefused where graph, files and manifest do
+    not agree on what the model is."""
+    reads_text = isinstance(bundle.manifest.preprocessing, SourceTextPreprocessing)
+    has_file = ENCODER_FILE in bundle.manifest.files
+    if not decoder.reads_source == reads_text == has_file:
+        raise GraphRefused(
+            f"{bundle.name}: source_text preprocessing, {ENCODER_FILE} and a decoder of dialect "
+            f"{CROSS_DIALECT} belong together; of these there are {reads_text}, {has_file} and "
+            f"{decoder.reads_source}"
+        )
+    return open_encoder(bundle.read(ENCODER_FILE), decoder, options) if has_file else None
 
 
 def _grammars(bundle: Bundle, vocabulary: int) -> GrammarCompiler | None:

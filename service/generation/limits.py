@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-from models.blocks import PromptPreprocessing
+from models.blocks import (
+    GenerationPostprocessing,
+    PromptPreprocessing,
+    SourceTextPreprocessing,
+)
 from models.manifest import Manifest
 from service.generation.graph import GraphRefused
 from service.generation.options import DEFAULTS, GenerationOptions
@@ -13,6 +17,7 @@ _WAITING_PER_SLOT = 16  # queue length where neither operator nor bundle gives o
 @dataclass(frozen=True)
 class EngineLimits:
     """`context_tokens`: prompt and answer of one request together, and the length of a cache row.
+    `source_tokens`: of the longest source, where an encoder reads one; else 0.
 
     `slots` bounds the rows that run at once, `kv_memory_bytes` the keys and values that they may come to
     hold (0: slots × context). With less memory than that, memory decides how many run: rows are only
@@ -34,6 +39,7 @@ class EngineLimits:
     lookup_tokens: int = 0
     priority_levels: int = 0
     default_priority_level: int = 0
+    source_tokens: int = 0
 
     def __post_init__(self) -> None:
         assert self.context_tokens >= 2
@@ -51,25 +57,36 @@ class EngineLimits:
 def limits_of(
     manifest: Manifest, options: GenerationOptions = DEFAULTS, free_bytes: int = 0
 ) -> EngineLimits:
-    """The operator's word before the bundle's. `free_bytes`: memory that could be taken now, of which a
+    """The operator's word before the bundle's; but there are always slots for the bundle's own number of
+    beams. `free_bytes`: memory that could be taken now, of which a
     half bounds the cache when the operator names no bound; 0: unknown, no bound.
 
     Raises GraphRefused for a bundle without prompts.
     """
-    if not isinstance(manifest.preprocessing, PromptPreprocessing):
-        raise GraphRefused(f"{manifest.name}: a generation bundle needs prompt preprocessing")
+    preprocessing, post = manifest.preprocessing, manifest.postprocessing
+    if not isinstance(preprocessing, PromptPreprocessing | SourceTextPreprocessing):
+        raise GraphRefused(
+            f"{manifest.name}: a generation bundle needs prompt or source_text preprocessing"
+        )
+    source_tokens = 0
+    if isinstance(preprocessing, SourceTextPreprocessing):
+        source_tokens = preprocessing.max_source_tokens
     batching = manifest.batching
     slots = options.slots or batching.max_batch_size
+    if isinstance(post, GenerationPostprocessing) and source_tokens:
+        slots = max(slots, post.num_beams)
     waiting = options.max_waiting or batching.default_queue_policy.max_queue_size
     levels = batching.priority_levels
     return EngineLimits(
-        context_tokens=manifest.preprocessing.context_tokens,
+        context_tokens=preprocessing.context_tokens,
         slots=slots,
         max_waiting=waiting or slots * _WAITING_PER_SLOT,
         prefill_chunk_tokens=options.prefill_chunk_tokens,
         kv_memory_bytes=options.kv_memory_bytes or free_bytes // 2,
-        prefix_cache_bytes=options.prefix_cache_bytes,
-        lookup_tokens=options.lookup_tokens,
+        # Answers begin with one token, and what they continue stands in the source.
+        prefix_cache_bytes=0 if source_tokens else options.prefix_cache_bytes,
+        lookup_tokens=0 if source_tokens else options.lookup_tokens,
         priority_levels=levels,
         default_priority_level=batching.default_priority_level or (levels and levels // 2 + 1),
+        source_tokens=source_tokens,
     )

@@ -76,7 +76,8 @@ class SamplingParams:
     whatever else is running. `repetition_penalty` looks at prompt and answer, `presence_penalty` and
     `frequency_penalty` at the answer alone. Until `min_tokens` no stop token can be chosen; with
     `ignore_stop` none ever ends the answer. `logprobs`: None for none, k for the chosen token's and k
-    alternatives'. `num_beams` above 1 and `length_penalty` are for encoder–decoder models.
+    alternatives'. `num_beams` above 1, `length_penalty` and `n`, the answers of a search that are
+    reported, are for encoder–decoder models.
     """
 
     max_tokens: int = 16
@@ -96,6 +97,7 @@ class SamplingParams:
     constraint: Constraint | None = None
     num_beams: int = 1
     length_penalty: float = 1.0
+    n: int = 1
 
     def __post_init__(self) -> None:
         require_int("max_tokens", self.max_tokens, 1, MAX_TOKENS)
@@ -117,6 +119,7 @@ class SamplingParams:
         require_int("num_beams", self.num_beams, 1, MAX_BEAMS)
         high = MAX_LENGTH_PENALTY
         require_number("length_penalty", self.length_penalty, -high, high)
+        require_int("n", self.n, 1, self.num_beams)
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,15 @@ class TokenLogprobs:
 
 
 @dataclass(frozen=True)
+class RankedAnswer:
+    """One of several that a beam search has found; `score` as the event's."""
+
+    token_ids: tuple[int, ...]
+    score: float
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
 class GenerationEvent:
     """News about one request: tokens since the last event, and how it ended, if it did.
 
@@ -188,6 +200,10 @@ class GenerationEvent:
     The first event says how the request was taken in: `cached_tokens` of its prompt needed no
     computing, it waited `queue_s` and its prompt was read in `prefill_s`; `prompt_logprobs`, if asked
     for, is as long as the prompt and begins with None, since nothing precedes the first token.
+
+    The last event of an encoder–decoder's answer may have a `score`: its log-probability, the ending
+    token's included, over its length to the length penalty. A beam search has that event alone, with the
+    best answer's tokens; the next best are its `alternatives`.
     """
 
     token_ids: tuple[int, ...] = ()
@@ -200,6 +216,8 @@ class GenerationEvent:
     queue_s: float | None = None
     prefill_s: float | None = None
     prompt_logprobs: tuple[TokenLogprobs | None, ...] = ()
+    score: float | None = None
+    alternatives: tuple[RankedAnswer, ...] = ()
 
     def to_json(self) -> bytes:
         return orjson.dumps(_compact(self))
@@ -227,7 +245,14 @@ def decode_events(data: bytes) -> list[tuple[int, GenerationEvent]]:
 
 _DEFAULTS: dict[type, dict[str, object]] = {
     kind: {entry.name: entry.default for entry in fields(kind)}
-    for kind in (Constraint, SamplingParams, GenerationRequest, TokenLogprobs, GenerationEvent)
+    for kind in (
+        Constraint,
+        SamplingParams,
+        GenerationRequest,
+        TokenLogprobs,
+        RankedAnswer,
+        GenerationEvent,
+    )
 }
 
 
@@ -261,8 +286,8 @@ def _event(document: object) -> GenerationEvent:
     if len(values) == 1:  # nothing but tokens: nearly every event
         return GenerationEvent(values["token_ids"])
     reason = values.get("finish_reason")
-    if reason is not None and reason not in get_args(FinishReason):
-        raise BadRequest(f"finish_reason {reason!r} is unknown")
+    if reason is not None:
+        _require_reason(reason)
     for name in ("error", "code"):
         if values.get(name) is not None:
             require_text(name, values[name], _LONGEST_ERROR)
@@ -276,7 +301,25 @@ def _event(document: object) -> GenerationEvent:
     values["prompt_logprobs"] = tuple(
         None if entry is None else _logprobs(entry) for entry in found
     )
+    if values.get("score") is not None:
+        require_number("score", values["score"], -1e300, 1e300)
+    found = _tuple("alternatives", values.get("alternatives", []))
+    values["alternatives"] = tuple(_ranked(entry) for entry in found)
     return GenerationEvent(**values)
+
+
+def _ranked(entry: object) -> RankedAnswer:
+    values = _values("alternatives", entry, RankedAnswer)
+    tokens = _tuple("token_ids", values.get("token_ids"))
+    require_ids("token_ids", tokens, 0, MAX_TOKENS)
+    require_number("score", values.get("score"), -1e300, 1e300)
+    _require_reason(values.get("finish_reason"))
+    return RankedAnswer(tokens, float(values["score"]), values["finish_reason"])
+
+
+def _require_reason(reason: object) -> None:
+    if reason not in get_args(FinishReason):
+        raise BadRequest(f"finish_reason {reason!r} is unknown")
 
 
 def _logprobs(entry: object) -> TokenLogprobs:

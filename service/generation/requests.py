@@ -4,14 +4,15 @@ The one place where a request ends: its events stop, its reservation or its plac
 The slot that it held is closed by `slots` afterwards.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from models.errors import SlipwayError
+from models.transforms.beams import Beam
 from service.errors import InferenceFailed
 from service.generation.deadlines import Deadlines
 from service.generation.ledger import KvLedger
-from service.generation.request import FinishReason, GenerationEvent
+from service.generation.request import FinishReason, GenerationEvent, RankedAnswer
 from service.generation.row import Row
 from service.generation.sampling import Choice
 from service.generation.stats import EngineStats
@@ -74,12 +75,27 @@ class Requests:
         if row.sampler.is_complete:
             reason = "stop"
         logprobs = () if choice.logprobs is None else (choice.logprobs,)
-        self._tell(row, GenerationEvent((choice.token,), reason, logprobs=logprobs))
+        score = None if reason is None else _score(row)
+        event = GenerationEvent((choice.token,), reason, logprobs=logprobs, score=score)
+        self._tell(row, event)
         if reason is not None:
             self._forget(row, reason)
 
+    def found(self, row: Row, ended: Sequence[Beam]) -> None:
+        """The answers of a beam search, the best first; it is over."""
+        best, *others = [
+            RankedAnswer(beam.tokens, beam.score, "stop" if beam.has_stopped else "length")
+            for beam in ended[: row.sampler.params.n]
+        ]
+        event = GenerationEvent(
+            best.token_ids, best.finish_reason, score=best.score, alternatives=tuple(others)
+        )
+        self._tell(row, event)
+        self._forget(row, best.finish_reason)
+
     def end(self, row: Row, reason: FinishReason) -> None:
-        self._tell(row, GenerationEvent(finish_reason=reason))
+        score = _score(row) if reason == "stop" else None
+        self._tell(row, GenerationEvent(finish_reason=reason, score=score))
         self._forget(row, reason)
 
     def fail(self, row: Row, message: str) -> None:
@@ -107,12 +123,22 @@ class Requests:
 
     def _forget(self, row: Row, reason: str) -> None:
         row.ended = True
+        if row.beams is not None:
+            row.beams.end()
         if row.is_waiting:
             self.waiting.left(row)
         else:
             self._ledger.release(row)
         self._stats.count_end(reason)
         del self._rows[row.request_id]
+
+
+def _score(row: Row) -> float | None:
+    """Comparable with a beam's; None where nobody asked for log-probabilities."""
+    if row.source is None or not row.scored:
+        return None
+    penalty: float = row.scored**row.sampler.params.length_penalty
+    return row.log_probability / penalty
 
 
 def refusal(error: SlipwayError) -> GenerationEvent:

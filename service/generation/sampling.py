@@ -69,13 +69,18 @@ class RowSampler:
         """`token` was chosen and belongs to the answer; the next choice may depend on it."""
         self._processors.accept(token)
 
+    def shaped(self, logits: NDArray[np.float32], position: int) -> NDArray[np.float32]:
+        """Of logits or log-probabilities [V], which stay as they are, those to choose from: biased,
+        penalised, -inf for what may not come. Raises BadRequest where nothing may be chosen."""
+        return self._processors.apply(logits, position)
+
     def choose(self, logits: NDArray[np.float32], position: int, best: int | None = None) -> Choice:
         """logits float32 [V], not changed; `best` their argmax; `position` counts the answer's tokens
         from 0. Raises InferenceFailed for logits that are not finite, BadRequest where nothing may be
         chosen."""
         best = int(logits.argmax()) if best is None else best
         _require_finite(logits[best])  # a NaN counts as the largest
-        shaped = self._processors.apply(logits, position)
+        shaped = self.shaped(logits, position)
         token = best if shaped is logits else int(shaped.argmax())
         peak = shaped[token]
         _require_finite(peak)

@@ -53,8 +53,9 @@ class Slots:
         """A row whose prompt is cached at the next place decodes from now on; its place."""
         place = len(self.rows)
         self.rows.append(row)
-        # `accept` counts the prompt's last token as just fed.
+        # The prompt's last token waits to be fed, or has just been: `accept` counts it.
         self.cache.lengths[place] = row.fed - 1
+        self.cache.ids[place] = row.prompt[-1]
         return place
 
     def accept(self, index: int, choice: Choice | SlipwayError) -> None:
@@ -66,6 +67,9 @@ class Slots:
             return
         self.cache.lengths[index] += 1
         self.cache.ids[index] = choice.token
+        if choice.logprobs is not None:
+            row.log_probability += choice.logprobs.logprob
+            row.scored += 1
         if choice.token in row.stop:
             self._requests.end(row, "stop")
             return

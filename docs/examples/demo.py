@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import slipway
-from docs.examples.demo_models import DEMO, DemoModel
+from docs.examples.demo_models import DEMO
 from docs.examples.questions import QUESTIONS, Answer
 from models.catalog import default_repository, list_versions, scan
 
 PREFERRED_PORT = 8000
 START_LIMIT_S = 60.0
+_RULE = 90
 _WIDTH = max(len(model.recipe) for model in DEMO)
 
 
@@ -34,20 +35,16 @@ def train_missing(repository: Path) -> None:
             version = list_versions(repository, model.recipe)[-1]
             print(f"{model.recipe}: version {version} is published, reusing it")
     if missing:
-        expected_s = sum(model.seconds for model in missing)
-        print(f"training {len(missing)} of {len(DEMO)} models, about {expected_s} s on two cores")
-    for number, model in enumerate(missing, start=1):
-        _train(model, repository, f"{number} of {len(missing)}")
-
-
-def _train(model: DemoModel, repository: Path, place: str) -> None:
-    print(f"\n━━━ {place}: {model.recipe}, about {model.seconds} s ".ljust(78, "━"))
+        print(f"training {len(missing)} of {len(DEMO)} models")
     start = time.perf_counter()
-    settings = [part for setting in model.settings for part in ("--set", setting)]
-    code = slipway.main(["train", model.recipe, "--repository", str(repository), *settings])
-    if code:
-        sys.exit(code)
-    print(f"\n{model.recipe}: published after {time.perf_counter() - start:.0f} s")
+    for number, model in enumerate(missing, start=1):
+        elapsed_s = time.perf_counter() - start
+        title = f"{number} of {len(missing)}: {model.recipe}, {elapsed_s:.0f} s since the beginning"
+        print(f"\n━━━ {title} ".ljust(_RULE, "━"))
+        settings = [part for setting in model.settings for part in ("--set", setting)]
+        code = slipway.main(["train", model.recipe, "--repository", str(repository), *settings])
+        if code:
+            sys.exit(code)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ OTHERS = (
     "In the yard a bike was fixed by the aviator.",
     "The cook repaired the clock at school.",
 )
+_SIGNS = {"background": "·", "disc": "o", "square": "■", "triangle": "▲", "star": "*", "cross": "+"}
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ def ask_segmentation(url: str) -> Answer:
     areas = "   ".join(f"{part['label']} {part['share']:.1%}" for part in found["classes"])
     mask = Image.open(io.BytesIO(base64.b64decode(found["mask"])))
     small = mask.resize((32, 16), Image.Resampling.NEAREST)
-    # Classes by number: the ground, ten digits, five shapes.
-    picture = _characters(small, lambda number: "·0123456789osvx+"[number])
+    labels = {part["index"]: part["label"] for part in found["classes"]}
+    picture = _characters(small, lambda number: _SIGNS[labels[number]])
     question = "what is every pixel of docs/examples/scene.png?"
     return Answer(question, f"{areas}\n{picture}", latency_ms)
 

@@ -34,8 +34,9 @@ def test_no_split_holds_one_of_them() -> None:
         return any(np.array_equal(DRAWN[name], picture) for picture in pictures)
 
     for split in ("train", "validation", "test"):
-        assert not is_among("scene.png", [s.pixels for s in scenes.draw_scenes(split, 60, 64)])
+        drawn = scenes.draw_scenes(split, 60, draw.SIDE, "shapes")
+        assert not is_among("scene.png", [scene.pixels for scene in drawn])
     assert not is_among("cloth.png", list(surfaces.draw_bad(150, draw.SIDE)[0]))
-    learned = emblems.draw_emblems("test", 4, 12, 32)
-    assert not is_among("emblem.png", list(learned.pixels))
+    seen = emblems.draw_emblems("test", 4, 12, 32)
+    assert not is_among("emblem.png", list(seen.pixels))
     assert "emblem-20003" in emblems.identity_names("test", 4)

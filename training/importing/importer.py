@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from models.bundle import Bundle
 from models.errors import UsageError
 from models.manifest import GOLDEN_FILE, MODEL_FILE, Batching, Gate, ManifestDraft, Provenance
 from models.naming import is_name, require_name
 from models.publish import publish as publish_bundle
 from models.sizes import human_bytes
-from training import export, predict, verify
+from training import export, verify
 from training.card import render
 from training.errors import GateFailed
 from training.importing.checkpoint import Checkpoint, open_checkpoint
@@ -44,7 +42,7 @@ class Request:
     name: str | None = None
     description: str = ""
     max_batch_size: int = 0
-    parity_atol: float = 1e-4
+    parity_atol: float = 0.0
     options: ImportOptions = field(default_factory=ImportOptions)
 
 
@@ -73,17 +71,22 @@ def _stages(request: Request, staged: Path, report: Reporter) -> Bundle:
     report.line(f"{MODEL_FILE}, {human_bytes(graph.stat().st_size)}")
 
     report.stage("verify", "torch against ONNX Runtime")
-    onnx_side = predict.onnx_predict(graph)
-    sides = (predict.torch_predict(plan, torch.device("cpu")), onnx_side)
-    parity = verify.verify_plan(
-        plan, kind.sample_inputs, request.parity_atol, sides, report, "--parity-atol"
-    )
+    onnx_side = kind.onnx_predict(graph)
+    sides = (kind.torch_predict(plan), onnx_side)
+    limit = request.parity_atol or kind.parity_atol
+    parity = verify.verify_plan(plan, kind.sample_inputs, limit, sides, report, "--parity-atol")
 
     report.stage("compare", f"{kind.library} against the bundle, question by question")
     library = judge(kind, list(kind.differences(onnx_side)), report)
 
+    gates = (parity, library)
+    if (precision := kind.options.precision) != "fp32":
+        report.stage("compress", f"weights in {precision}")
+        gates += kind.compress(graph, onnx_side, report)
+        onnx_side = kind.onnx_predict(graph)
+
     report.stage("publish")
-    draft = _draft(request, kind, plan, (parity, library), facts)
+    draft = _draft(request, kind, plan, gates, facts)
     return _publish(kind, draft, onnx_side, facts, staged, request.repository, report)
 
 
@@ -142,6 +145,9 @@ def _draft(
         name=request.name or default_name(checkpoint),
         task=kind.task,
         description=request.description or f"{facts['architecture']}, from {checkpoint.source}.",
+        runner=kind.runner,
+        precision=kind.options.precision,
+        tolerance=kind.tolerance,
         inputs=plan.inputs,
         outputs=plan.outputs,
         preprocessing=kind.preprocessing,

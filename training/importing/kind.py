@@ -8,10 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+import torch
 
 from models.blocks import Postprocessing, Preprocessing
+from models.errors import UsageError
+from models.manifest import Gate, Tolerance
+from training import predict
 from training.importing.checkpoint import Checkpoint
+from training.report import Reporter
 from training.work import Arrays, ExportPlan, Predict
 
 
@@ -21,6 +27,12 @@ class ImportOptions:
 
     may_have_no_answer: bool = False
     """Question answering: trained with questions that their context does not answer."""
+
+    context_tokens: int = 0
+    """Text generation: prompt and answer together; 0: the checkpoint's own, at most a bound of ours."""
+
+    precision: Literal["fp32", "int8", "int4"] = "fp32"
+    """Text generation: of the weights that are published."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,11 @@ class ImportKind(ABC):
     """What `Difference.value` is."""
 
     limit: ClassVar[float] = 1e-3
+    parity_atol: ClassVar[float] = 1e-4
+    """How far torch and ONNX Runtime may differ when the person does not say."""
+
+    runner: ClassVar[Literal["batch", "generation"]] = "batch"
+    tolerance: ClassVar[Tolerance] = Tolerance()
     largest_batch: ClassVar[int] = 32
 
     def __init__(self, checkpoint: Checkpoint, options: ImportOptions | None = None) -> None:
@@ -73,6 +90,19 @@ class ImportKind(ABC):
     @abstractmethod
     def sample_inputs(self, batch: int, length: int | None) -> Arrays:
         """Of real texts or pictures; the same on every call with the same arguments."""
+
+    def torch_predict(self, plan: ExportPlan) -> Predict:
+        """How to ask torch."""
+        return predict.torch_predict(plan, torch.device("cpu"))
+
+    def onnx_predict(self, graph: Path) -> Predict:
+        """How to ask the exported graph."""
+        return predict.onnx_predict(graph)
+
+    def compress(self, graph: Path, ask: Predict, report: Reporter) -> tuple[Gate, ...]:  # noqa: ARG002
+        """Make of the verified graph, which `ask` asks, one of `options.precision`, in place. Raises
+        GateFailed, and UsageError where this kind of work has no such graph."""
+        raise UsageError(f"--precision {self.options.precision}: not for {self.task}")
 
     def golden_inputs(self) -> Arrays:
         return self.sample_inputs(3, None)

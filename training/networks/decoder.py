@@ -55,12 +55,16 @@ class DecoderConfig(ConfigRecord):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "DecoderConfig":
+        self.require_sizes()
+        return self
+
+    def require_sizes(self) -> None:
+        """Raises ValueError."""
         if self.width % (16 * self.heads):
             # ONNX Runtime's attention kernel takes head sizes in steps of 16.
             raise ValueError(f"width {self.width} must be a multiple of 16 · heads ({self.heads})")
         if self.heads % self.kv_heads:
             raise ValueError(f"heads {self.heads} must be a multiple of kv_heads {self.kv_heads}")
-        return self
 
     @property
     def head_size(self) -> int:

@@ -19,7 +19,7 @@ class KindEntry:
     """`head` is how the names of its architectures end, if that tells it; `plugin` is `module:Class`."""
 
     task: str
-    head: str
+    head: str | tuple[str, ...]
     plugin: str
 
 
@@ -39,6 +39,11 @@ KINDS = (
         "question-answering",
         "ForQuestionAnswering",
         f"{_HERE}.question_answering:QuestionAnsweringKind",
+    ),
+    KindEntry(
+        "text-generation",
+        ("ForCausalLM", "LMHeadModel"),
+        f"{_HERE}.text_generation:TextGenerationKind",
     ),
     KindEntry("text-similarity", "", f"{_HERE}.text_similarity:TextSimilarityKind"),
     KindEntry("sentence-embedding", "", f"{_HERE}.sentence_embedding:SentenceEmbeddingKind"),

@@ -10,11 +10,11 @@ from models.manifest import GOLDEN_FILE
 from service.runtimes.base import Session
 
 
-def read_golden(bundle: Bundle) -> Golden | None:
+def read_golden(bundle: Bundle, file: str = GOLDEN_FILE) -> Golden | None:
     """None for a bundle without an exam (an imported graph)."""
-    if GOLDEN_FILE not in bundle.manifest.files:
+    if file not in bundle.manifest.files:
         return None
-    return Golden.from_bytes(bundle.read(GOLDEN_FILE))
+    return Golden.from_bytes(bundle.read(file))
 
 
 def replay(session: Session, bundle: Bundle) -> float | None:

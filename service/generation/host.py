@@ -85,8 +85,10 @@ class GenerationHost:
         limits: EngineLimits | None = None,
         watch: StepWatch | None = None,
         on_stats: Callable[[EngineStats], None] = lambda _: None,
+        model_file: str = MODEL_FILE,
     ) -> None:
-        """`on_stats` is called by the host's thread, at most once a second and when work has ended."""
+        """`on_stats` is called by the host's thread, at most once a second and when work has ended.
+        `model_file`: the bundle's graph to serve (`service.generation.variant`)."""
         self.bundle = bundle
         self._watch = watch
         self._on_stats = on_stats
@@ -96,7 +98,7 @@ class GenerationHost:
         post = bundle.manifest.postprocessing
         stop = post.stop_token_ids if isinstance(post, GenerationPostprocessing) else ()
         self._tolerance = bundle.manifest.tolerance
-        self._graph = open_graph(bundle.read(MODEL_FILE), options)
+        self._graph = open_graph(bundle.read(model_file), options)
         self._encoder = _encoder(bundle, self._graph, options)
         limits = limits or limits_of(bundle.manifest)
         model_id = f"{bundle.name}/{bundle.version}"

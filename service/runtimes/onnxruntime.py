@@ -134,13 +134,18 @@ def session_options_of(options: SessionOptions) -> ort.SessionOptions:
     return session_options
 
 
-def add_weights(session_options: ort.SessionOptions, bundle: Bundle) -> list[bytes]:
-    """Hand over external weights as verified bytes, so that the runtime opens no path itself."""
-    beside = [file for file in bundle.manifest.files if file.startswith(f"{MODEL_FILE}.")]
+def add_weights(
+    session_options: ort.SessionOptions, bundle: Bundle, graph: str = MODEL_FILE
+) -> list[bytes]:
+    """Hand over the external weights of `graph` as verified bytes, so that the runtime opens no path
+    itself."""
+    beside = [file for file in bundle.manifest.files if file.startswith(f"{graph}.")]
     weights = [bundle.read(file) for file in beside]
     if beside:
         session_options.add_external_initializers_from_files_in_memory(
-            beside, weights, [len(part) for part in weights]
+            [file.rpartition("/")[2] for file in beside],  # as the graph knows them
+            weights,
+            [len(part) for part in weights],
         )
     return weights
 

@@ -249,10 +249,12 @@ class ModelHost:
         # Heavier than the rest of this module, and only where a generation model is served.
         from service.generation.host import GenerationHost
         from service.generation.limits import limits_of
+        from service.generation.variant import served_graph
         from service.runtimes.onnxruntime import add_weights, session_options_of
 
         session_options = session_options_of(self.options)
-        weights = add_weights(session_options, bundle)
+        graph = served_graph(bundle, self.options.generation)
+        weights = add_weights(session_options, bundle, graph.model)
         lane = self._lanes.get(handle)
         if lane is None and self._pulse is not None:
             lane = self._lanes[handle] = Lane(self._pulse, handle)
@@ -263,10 +265,11 @@ class ModelHost:
             limits,
             watch=lane,
             on_stats=lambda stats: self.on_stats(handle, stats),
+            model_file=graph.model,
         )
         del weights  # the session has its own copy now
         try:
-            golden = read_golden(bundle)
+            golden = read_golden(bundle, graph.golden)
             difference = None if golden is None else host.exam(golden)
         except BaseException:  # whatever it was goes on to the loader; the thread must not stay
             host.close()

@@ -4,10 +4,10 @@ Greetings, sums, currencies and names of countries in other languages (CLDR, thr
 days and months, spelling, colours, questions that only the turn before explains, calls of a weather
 function, and what nobody can know, to which the answer is that it is not known.
 
-What is held out. Every dialogue belongs to a combination: of two numbers in a sum, of a fact and a way to
-ask for it elsewhere, of an invented place. A combination is on one side of the split, whatever surrounds
-it. So a held-out sum was never seen in any wording; a held-out question about a country is a fact that was
-learned in other words; a held-out invented name was never seen at all.
+What is held out. Every dialogue belongs to a combination, mostly of a fact (or sum) and a way to ask for
+it; a combination is on one side of the split, whatever surrounds it. So most held-out questions are of
+facts that were learned in other words. Two topics are harder: `new sums` were never seen in any wording,
+which tells calculating from remembering, and invented places bear names never seen at all.
 
 What this is not: knowledge. Outside of these topics and wordings the model talks nonsense.
 """
@@ -15,6 +15,7 @@ What this is not: knowledge. Outside of these topics and wordings the model talk
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from random import Random
 
 from training.data import dialogue_facts as facts
@@ -50,7 +51,7 @@ def make_dialogues(seed: int, held_out: float) -> tuple[list[Conversation], list
     """All there is to learn, and what is held out, each in an order of its own."""
     random = Random(seed)
     sides: tuple[list[Conversation], list[Conversation]] = ([], [])
-    for exchange in _exchanges(Random(seed)):
+    for exchange in _exchanges(Random(seed), f"{seed}/new sums", held_out / 2):
         side = sides[_position(f"{seed}/{exchange.topic}/{exchange.key}") < held_out]
         side.append(_decorated(exchange, random))
     for city in facts.CITIES:
@@ -81,9 +82,13 @@ def _decorated(exchange: _Exchange, random: Random) -> Conversation:
     return Conversation(tuple(messages), topic=exchange.topic)
 
 
-def _exchanges(random: Random) -> Iterator[_Exchange]:
+def _exchanges(random: Random, new_sums: str, new_share: float) -> Iterator[_Exchange]:
     yield from _greetings()
-    yield from _sums()
+    for key, question, answer in _sums():
+        if _position(f"{new_sums}/{key}") < new_share:  # which its own split holds out as well
+            yield _Exchange("new sums", key, (question, answer))
+        else:
+            yield _Exchange("sums", f"{key}/{question}", (question, answer))
     yield from _asked("currencies", facts.CURRENCY, facts.currencies())
     yield from _asked("translations", facts.TRANSLATION, facts.translations())
     yield from _asked("calendar", facts.CALENDAR, facts.calendar())
@@ -113,18 +118,16 @@ def _greetings() -> Iterator[_Exchange]:
         yield _Exchange("hello", "all", (hello, "Hello! How can I help you?"))
 
 
-def _sums() -> Iterator[_Exchange]:
-    for first in range(_LARGEST + 1):
-        for second in range(_LARGEST + 1):
-            for wording in facts.PLUS:
-                question = wording.format(first, second)
-                answer = f"{first} plus {second} is {first + second}."
-                yield _Exchange("sums", f"{first}+{second}", (question, answer))
-            if first >= second:
-                for wording in facts.MINUS:
-                    question = wording.format(first, second)
-                    answer = f"{first} minus {second} is {first - second}."
-                    yield _Exchange("sums", f"{first}-{second}", (question, answer))
+def _sums() -> Iterator[tuple[str, str, str]]:
+    """Which numbers, question, answer."""
+    numbers = range(_LARGEST + 1)
+    for first, second in product(numbers, numbers):
+        for wording in facts.PLUS:
+            answer = f"{first} plus {second} is {first + second}."
+            yield f"{first}+{second}", wording.format(first, second), answer
+        for wording in facts.MINUS if first >= second else ():
+            answer = f"{first} minus {second} is {first - second}."
+            yield f"{first}-{second}", wording.format(first, second), answer
 
 
 def _follow_ups(random: Random) -> Iterator[_Exchange]:

@@ -16,7 +16,7 @@ def chat() -> ChatConfig:
             context=192, width=128, layers=4, heads=4, kv_heads=2, hidden=352, dropout=0.05
         ),
         vocabulary=1024,
-        epochs=12,
+        epochs=8,
         batch_size=8,
         precision="bf16",
         keep="last",
@@ -28,7 +28,7 @@ def chat() -> ChatConfig:
             schedule="one_cycle",
             warmup_fraction=0.05,
         ),
-        gates=GateConfig(accuracy_floor=0.7, beats=("nearest-question",), parity_atol=0.05),
+        gates=GateConfig(accuracy_floor=0.75, beats=("nearest-question",), parity_atol=0.05),
         batching=Batching(max_batch_size=16),
         sample_prompts=("Hello!", "What is 7 plus 5?", "What is the currency of Japan?"),
     )

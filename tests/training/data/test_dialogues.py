@@ -43,20 +43,18 @@ def test_no_held_out_question_is_learned_at_any_turn(sides: Sides) -> None:
     assert not [entry for entry in held_out if bare(asked(entry)) in known]
 
 
-def test_a_held_out_sum_is_new_in_every_wording(sides: Sides) -> None:
-    def sums(side: list[Conversation]) -> set[tuple[str, ...]]:
-        return {
-            tuple(re.findall(r"\w+", entry.answer)[:3]) for entry in side if entry.topic == "sums"
-        }
-
-    learned, held_out = map(sums, sides)
-    assert len(held_out) > 15
-    assert not learned & held_out
+def test_a_new_sum_was_learned_in_no_wording(sides: Sides) -> None:
+    learned, held_out = sides
+    known = {entry.answer for entry in learned}
+    new = {entry.answer for entry in held_out if entry.topic == "new sums"}
+    assert len(new) > 8
+    assert not new & known
+    assert {entry.answer for entry in held_out if entry.topic == "sums"} <= known
 
 
 def test_sums_are_right_and_names_are_remembered(sides: Sides) -> None:
     for entry in (*sides[0], *sides[1]):
-        if entry.topic == "sums":
+        if entry.topic.endswith("sums"):
             first, sign, second, result = re.findall(r"\d+|plus|minus", entry.answer)
             expected = int(first) + int(second) * (1 if sign == "plus" else -1)
             assert int(result) == expected
@@ -66,5 +64,5 @@ def test_sums_are_right_and_names_are_remembered(sides: Sides) -> None:
 
 def test_every_topic_has_something_held_out(sides: Sides) -> None:
     learned, held_out = (Counter(entry.topic for entry in side) for side in sides)
-    assert set(learned) - {"hello"} == set(held_out)
+    assert set(learned) - {"hello"} == set(held_out) - {"new sums"}
     assert min(held_out.values()) >= 8

@@ -15,6 +15,7 @@ from training.decoder_checkpoint import load_decoder
 from training.errors import Interrupted
 from training.runs import RunFolder
 from training.settings import with_settings
+from training.tasks.generation_settings import TextGenerationConfig
 from training.tasks.language_module import LanguageModule
 from training.tasks.text_generation import TextGenerationWork
 
@@ -45,7 +46,9 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepared(song: Path, *settings: str) -> TextGenerationWork:
     small = with_settings(recipes.get("language-model").build_config(), SMALL)
-    work = TextGenerationWork(with_settings(small, settings), song)
+    config = with_settings(small, settings)
+    assert isinstance(config, TextGenerationConfig)
+    work = TextGenerationWork(config, song)
     train.seed_everything(0)
     work.prepare()
     return work

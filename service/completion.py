@@ -169,6 +169,7 @@ def _piece(event: GenerationEvent, reader: TokenReader) -> Piece:
     reason = "stop" if reader.is_done else event.finish_reason
     if reason is not None and not reader.is_done:
         text += reader.finish()
+        reader.last = event
     return Piece(
         text,
         reason,

@@ -26,6 +26,8 @@ _TYPES = {
     b"",
 }
 _JSON, _BINARY = b"application/json", b"application/octet-stream"
+# Generation models by their task; the others at /v1/completions.
+_ASKED_AT = {"text-to-text": "/v1/models/{name}/predict"}
 _LENGTH = re.compile(rb"[0-9]{1,12}")
 
 Headers = Mapping[bytes, bytes]
@@ -153,7 +155,9 @@ class InferEndpoint:
 
     def _no_batcher(self) -> SlipwayError:
         if self.model.manifest.runner == "generation":
-            return BadRequest(f"{self.model.key.name} generates text: ask it at /v1/completions")
+            name = self.model.key.name
+            place = _ASKED_AT.get(self.model.manifest.task, "/v1/completions")
+            return BadRequest(f"{name} generates text: ask it at {place.format(name=name)}")
         return NotReady(f"model {self.model.key} is not ready")
 
 

@@ -21,6 +21,8 @@ def render(reply: Reply, asked: str, output: Path | None) -> str:
             lines += _labels(prediction["labels"])
         elif "image" in prediction:
             lines.append(_picture(prediction, reply, asked, output))
+        elif "source_tokens" in prediction:
+            lines += _written(prediction)
         elif "text" in prediction:
             lines += _text(prediction, asked)
         else:
@@ -53,6 +55,14 @@ def _text(prediction: dict[str, Any], asked: str) -> list[str]:
     read, written = prediction["prompt_tokens"], prediction["completion_tokens"]
     note = f"  {written} tokens after {read}, ended by {prediction['finish_reason']}"
     return [note, _for_terminals(f"{asked}{prediction['text']}")]
+
+
+def _written(prediction: dict[str, Any]) -> list[str]:
+    """What was made of a text: the answer alone, then the next best."""
+    read, written = prediction["source_tokens"], prediction["completion_tokens"]
+    note = f"  {written} tokens of {read}, ended by {prediction['finish_reason']}"
+    answers = [prediction, *(prediction.get("alternatives") or [])]
+    return [note, *(_for_terminals(answer["text"]) for answer in answers)]
 
 
 def _for_terminals(text: str) -> str:

@@ -1,6 +1,7 @@
 """Triton's generate extension: `POST /v2/models/M[/versions/V]/generate` and `/generate_stream`.
 
-One text in, one text out; options stand in `parameters` or beside `text_input`, by the names of the typed
+One text in, one text out: its continuation, or what an encoder–decoder makes of it, whose beam search comes
+as a single piece. Options stand in `parameters` or beside `text_input`, by the names of the typed
 route. Errors are V2's `{"error": text}`, also as a stream's last event.
 """
 
@@ -29,8 +30,7 @@ from service.registry import ServedModel
 from service.responses import Json
 from service.routes.context import request_id, served, terms
 from service.routes.generation import prepared
-from service.tasks.base import ServiceTask
-from service.tasks.text_generation import TextGeneration
+from service.tasks.base import GenerationTask, ServiceTask
 from service.terms import Terms
 
 router = APIRouter(prefix="/v2", tags=["v2"])
@@ -121,9 +121,9 @@ async def _plan(request: Request, name: str, version: str | None) -> _Plan:
     return _Plan(model, call, choice, terms(request, call.intake))
 
 
-def _generation(name: str, task: ServiceTask) -> TextGeneration:
-    if not isinstance(task, TextGeneration):
-        raise BadRequest(f"model {name!r} does {task.name}; generate is for text generation")
+def _generation(name: str, task: ServiceTask) -> GenerationTask:
+    if not isinstance(task, GenerationTask):
+        raise BadRequest(f"model {name!r} does {task.name}; generate is for models that write text")
     return task
 
 

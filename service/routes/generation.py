@@ -17,7 +17,7 @@ from service.protocol import sse
 from service.protocol.openai import ParameterInvalid, error_object
 from service.registry import ServedModel
 from service.routes.context import model_headers, served
-from service.tasks.base import OptionInvalid
+from service.tasks.base import GenerationTask, OptionInvalid, TaskOptions
 from service.tasks.sampling_options import TextGenerationOptions
 from service.tasks.text_generation import Prompt, TextGeneration
 
@@ -43,9 +43,7 @@ def option_named(
         raise
 
 
-async def prepared(
-    task: TextGeneration, prompt: Prompt, options: TextGenerationOptions
-) -> GenerationRequest:
+async def prepared(task: GenerationTask, prompt: Prompt, options: TaskOptions) -> GenerationRequest:
     """Tokenized; off the event loop where that takes long. Raises InputError and its kin."""
     if task.is_heavy(prompt):
         return await offload(task.preprocess, prompt, options)

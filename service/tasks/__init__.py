@@ -137,10 +137,22 @@ for _entry in (
         plugin="service.tasks.text_generation:TextGeneration",
     ),
     TaskEntry(
+        "text-to-text",
+        reads="text",
+        answers="another text: its translation or summary",
+        plugin="service.tasks.text_to_text:TextToText",
+    ),
+    TaskEntry(
         "image-generation",
         reads="the name of a class",
         answers="a picture of it",
         plugin="service.tasks.image_generation:ImageGeneration",
+    ),
+    TaskEntry(
+        "image-reconstruction",
+        reads="a picture, or two to draw between",
+        answers="the picture redrawn, e.g. without its noise",
+        plugin="service.tasks.image_reconstruction:ImageReconstruction",
     ),
     TaskEntry(
         "tensor",

@@ -21,7 +21,7 @@ from typing_extensions import TypeVar
 
 from models.bundle import Bundle
 from models.errors import InputError
-from service.generation.request import GenerationRequest
+from service.generation.request import GenerationEvent, GenerationRequest
 from service.tasks.inputs import decode_text, read_each
 
 Item = dict[str, np.ndarray]
@@ -211,6 +211,8 @@ class TokenReader(ABC):
     """Turns one request's tokens into text as they come, and says when the caller has had enough."""
 
     token_count: int = 0
+    last: GenerationEvent | None = None
+    """The last event, once it is read: an encoder–decoder's has a score there."""
 
     @abstractmethod
     def feed(self, token_ids: tuple[int, ...]) -> str:

@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from tokenizers import Encoding, Tokenizer
 
-from models.blocks import PromptPreprocessing, TextPreprocessing
+from models.blocks import PromptPreprocessing, SourceTextPreprocessing, TextPreprocessing
 from models.errors import InputError
 from models.manifest import Manifest
 from models.transforms.text import TextEncoder
@@ -23,7 +23,9 @@ class Token(TypedDict):
 
 
 def has_tokenizer(manifest: Manifest) -> bool:
-    return isinstance(manifest.preprocessing, TextPreprocessing | PromptPreprocessing)
+    return isinstance(
+        manifest.preprocessing, TextPreprocessing | PromptPreprocessing | SourceTextPreprocessing
+    )
 
 
 def tokens_of(task: ServiceTask, texts: Sequence[str], *, special: bool) -> list[list[Token]]:

@@ -15,13 +15,16 @@ import pytest
 import torch
 
 from docs.examples.demo_models import DEMO
+from models.manifest import MODEL_FILE
 from service.tasks import open_task
 from service.tasks.base import BatchTask, GenerationTask, Row, ServiceTask
+from service.tasks.text_to_text import TextToText
 from tests.faults.ledger import total
 from tests.flow.alike import assert_alike
 from tests.flow.conftest import Flow, Flows, train_tiny
 from tests.service.conftest import ServerProcess, running
 from training import recipes
+from training.decoding import Writing, search, source_step
 from training.predict import torch_predict
 
 pytestmark = pytest.mark.slow
@@ -74,6 +77,8 @@ def test_from_training_to_a_served_answer(
     task.answer.model_validate(answer)
     if isinstance(task, BatchTask):
         assert_alike(answer, _of_torch(flow, task, example, options))
+    elif isinstance(task, TextToText):
+        _assert_found(flow, task, example, options, answer)
     else:
         assert isinstance(task, GenerationTask)
         assert answer == _greedy_of_torch(flow, task, example, options, answer)
@@ -119,3 +124,38 @@ def _greedy_of_torch(
         reader.feed((ids[-1],))
     reader.finish()
     return task.postprocess(request, reader, answer["finish_reason"])
+
+
+def _assert_found(
+    flow: Flow, task: TextToText, example: object, given: dict[str, object], answer: Any
+) -> None:
+    """The text that measuring's own search finds in the published graphs; torch finds one as likely, up
+    to the rounding of the cache, which may turn a near tie."""
+    request = task.preprocess(task.read_json(example), task.parse_options(given))
+    params = request.sampling
+    assert params.num_beams == 2
+    writing = Writing(
+        request.prompt_ids[0],
+        params.stop_token_ids,
+        params.max_tokens,
+        params.num_beams,
+        params.length_penalty,
+    )
+    found = []
+    for predict in (
+        flow.work.onnx_predict(flow.bundle.path / MODEL_FILE),
+        flow.work.torch_predict(flow.plan),
+    ):
+        assert predict is not None
+        sizes = flow.trained.module.network.sizes
+        step = source_step([np.array(request.source_ids, np.int64)], predict, sizes)
+        found += search(step, 1, writing)
+    graphs, torch_side = found
+    assert answer == {
+        "text": task.target_tokenizer.decode(list(graphs.tokens)).strip(),
+        "finish_reason": "stop" if graphs.has_stopped else "length",
+        "source_tokens": len(request.source_ids),
+        "completion_tokens": len(graphs.tokens),
+        "score": pytest.approx(graphs.score, abs=1e-3),
+    }
+    assert graphs.score == pytest.approx(torch_side.score, abs=0.02)

@@ -21,11 +21,13 @@ from tests.service.bundles import (
     painter_bundle,
     tensor_bundle,
 )
+from tests.service.generation.translators import translator
 from tests.service.graphs import graph
 from tests.service.picture_bundles import embedder_bundle, inspector_bundle
 from tests.service.scene_bundles import detection_bundle, segmentation_bundle
 from tests.service.span_bundles import answer_bundle, entity_bundle
 from tests.service.text_bundles import embedding_bundle, similarity_bundle
+from tests.service.translator_bundles import translator_bundle
 
 PICTURE_MODELS = (
     "digits",
@@ -34,15 +36,16 @@ PICTURE_MODELS = (
     "semantic-segmentation",
     "visual-anomaly-detection",
 )
-TEXT_MODELS = ("language-id", "sentences", "entities")
+TEXT_MODELS = ("language-id", "sentences", "entities", "translator")
 PAIR_MODELS = {"pairs": ("text", "text_pair"), "answers": ("question", "context")}
 
 
 def publish_every_kind(folder: Path) -> Path:
-    """The repository, with one model of every task but text generation, whose graph has a cache."""
+    """The repository, with one model of every task but text generation, which is examined elsewhere."""
     repository = folder / "repository"
     embedding_bundle(repository)
     similarity_bundle(repository)
+    translator_bundle(repository, graphs=translator("transformer").folder)
     unopened = folder / "unopened"
     for bundle in (
         digits_bundle(unopened / "repository"),

@@ -35,6 +35,7 @@ MODELS: dict[str, tuple[str, dict[str, object], tuple[bytes, str] | None]] = {
             ("language-id", "text-classification"),
             ("sentences", "sentence-embedding"),
             ("entities", "token-classification"),
+            ("translator", "text-to-text"),
         )
     },
     "pairs": ("text-similarity", PAIR, None),
@@ -83,7 +84,9 @@ WRONG = [
 
 def test_the_options_of_the_tasks_are_tried() -> None:
     tried = {name for _, name, _ in WRONG}
-    assert tried >= {"top_k", "threshold", "truncate", "dimensions", "max_size", "format"}
+    assert tried >= {
+        "top_k", "threshold", "truncate", "dimensions", "max_size", "format", "num_beams",
+    }  # fmt: skip
     assert len(WRONG) > 70
 
 

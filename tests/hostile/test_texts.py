@@ -105,7 +105,9 @@ def test_half_a_surrogate_pair_is_refused_by_every_task(ask: Caller, model: str)
         assert reply[0] == 400
 
 
-LIMITS = {"language-id": 32, "sentences": 32, "entities": 200, "pairs": 64, "answers": 64}
+LIMITS = {
+    "language-id": 32, "sentences": 32, "entities": 200, "translator": 80, "pairs": 64, "answers": 64,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("model", LIMITS)

@@ -30,6 +30,18 @@ def test_text_follows_its_prompt_and_cannot_steer_the_terminal() -> None:
     assert shown.endswith("def\N{REPLACEMENT CHARACTER}[2J\n\tx")
 
 
+def test_what_was_made_of_a_text_stands_without_it_and_the_best_first() -> None:
+    found = {"text": "one dog", "finish_reason": "stop", "completion_tokens": 2, "score": -0.1}
+    others = [{**found, "text": "a\x1b dog"}]
+    answer = {**found, "source_tokens": 3, "alternatives": others}
+    shown = render(_reply("text-to-text", answer), "ein Hund", None)
+    assert shown.splitlines()[1:] == [
+        "  2 tokens of 3, ended by stop",
+        "one dog",
+        "a\N{REPLACEMENT CHARACTER} dog",
+    ]
+
+
 PICTURE = {
     "image": base64.b64encode(b"PNG").decode(), "width": 8, "height": 8, "seed": 5, "index": 0
 }  # fmt: skip

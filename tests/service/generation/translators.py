@@ -31,10 +31,11 @@ from training.networks.seq2seq_t5 import T5Seq2Seq
 from training.networks.seq2seq_transformer import TransformerSeq2Seq
 from training.work import Predict
 
-VOCABULARY = 41
+VOCABULARY = 256  # bytes, so that the graphs can also answer texts
 CONTEXT = 32
 LONGEST_SOURCE = 80
-START, STOP = 0, 3
+START = 0
+STOPS = tuple(range(1, 33))  # of one, random weights would hardly ever make an ending
 KINDS = ("transformer", "gru", "t5")
 
 
@@ -56,13 +57,11 @@ class Translator:
     ) -> SlotEngine:
         named = {"max_waiting": waiting, "prefill_chunk_tokens": chunk}
         made = EngineLimits(CONTEXT, slots, source_tokens=LONGEST_SOURCE, **named, **limits)
-        return SlotEngine(self.decoder, made, (STOP,), clock=clock, encoder=self.encoder)
+        return SlotEngine(self.decoder, made, STOPS, clock=clock, encoder=self.encoder)
 
     def reference(self, wanted: GenerationRequest) -> Beam:
         params = wanted.sampling
-        writing = Writing(
-            START, (STOP,), params.max_tokens, params.num_beams, params.length_penalty
-        )
+        writing = Writing(START, STOPS, params.max_tokens, params.num_beams, params.length_penalty)
         source = np.array(wanted.source_ids, np.int64)
         step = source_step([source], self.predict, self.network.sizes)
         return search(step, 1, writing)[0]
@@ -107,7 +106,7 @@ def _t5() -> Seq2Seq:
 
     config = T5Config(
         vocab_size=VOCABULARY, d_model=48, d_kv=16, d_ff=32, num_layers=2, num_heads=4,
-        decoder_start_token_id=START, eos_token_id=STOP, feed_forward_proj="gated-gelu",
+        decoder_start_token_id=START, eos_token_id=STOPS[0], feed_forward_proj="gated-gelu",
         relative_attention_num_buckets=8, relative_attention_max_distance=12, dropout_rate=0.0,
         tie_word_embeddings=False,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from tests.service.picture_bundles import embedder_bundle, inspector_bundle
 from tests.service.scene_bundles import detection_bundle, segmentation_bundle
 from tests.service.span_bundles import answer_bundle, entity_bundle
 from tests.service.text_bundles import embedding_bundle, similarity_bundle
+from tests.service.translator_bundles import translator_bundle
 
 MAKERS: dict[str, Any] = {
     **BUNDLES,
@@ -21,6 +22,7 @@ MAKERS: dict[str, Any] = {
     "semantic-segmentation": segmentation_bundle,
     "sentence-embedding": embedding_bundle,
     "text-similarity": similarity_bundle,
+    "text-to-text": translator_bundle,
     "visual-anomaly-detection": inspector_bundle,
     "token-classification": lambda repository: entity_bundle(repository.parent),
 }

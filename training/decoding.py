@@ -110,18 +110,18 @@ def _greedy(step: Step, count: int, writing: Writing) -> list[Beam]:
     return [ended[number] for number in range(count)]
 
 
-def lost_lead(step: Step, count: int, writing: Writing, other: Sequence[tuple[int, ...]]) -> float:
-    """How far `other`, greedy answers to the same sources, depart from this side's own choices: the
-    largest lead, in logits, of this side's likeliest token over the one that `other` took at the first
+def lost_lead(step: Step, writing: Writing, mine: Sequence[Beam], others: Sequence[Beam]) -> float:
+    """How far the greedy answers of another side depart from this side's, `mine`, to the same sources:
+    the largest lead, in logits, of this side's likeliest token over the one that was taken at the first
     place where they part. 0 where they nowhere part; a tie within rounding is a tiny number."""
     worst = 0.0
-    mine = _greedy(step, count, writing)
-    for number, (beam, theirs) in enumerate(zip(mine, other, strict=True)):
-        if beam.tokens == theirs:
+    for number, (beam, other) in enumerate(zip(mine, others, strict=True)):
+        if beam == other:
             continue
+        tokens, theirs = beam.tokens, other.tokens
         same = next(
-            (i for i, (a, b) in enumerate(zip(beam.tokens, theirs, strict=False)) if a != b),
-            min(len(beam.tokens), len(theirs)),
+            (i for i, (a, b) in enumerate(zip(tokens, theirs, strict=False)) if a != b),
+            min(len(tokens), len(theirs)),
         )
         prefix = np.array([[writing.start, *theirs[:same]]], np.int64)
         logits = step(np.array([number]), prefix)[0]

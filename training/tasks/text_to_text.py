@@ -168,9 +168,9 @@ class TextToTextWork(Work[TextToTextConfig]):
                     for side in (torch_side, onnx_side)
                 )
                 writing = self._greedy
-                answers = [beam.tokens for beam in search(theirs, len(sources), writing)]
-                expected = [beam.tokens for beam in search(mine, len(sources), writing)]
-                worst = max(worst, lost_lead(mine, len(sources), writing, answers))
+                answers = search(theirs, len(sources), writing)
+                expected = search(mine, len(sources), writing)
+                worst = max(worst, lost_lead(mine, writing, expected, answers))
                 equal += sum(a == b for a, b in zip(answers, expected, strict=True))
                 count += len(sources)
         limit = self.config.gates.parity_atol
@@ -223,7 +223,7 @@ class TextToTextWork(Work[TextToTextConfig]):
             preprocessing=SourceTextPreprocessing(
                 max_source_tokens=config.max_source_tokens,
                 context_tokens=config.max_answer_tokens,
-                source_prefix=config.source_prefix,
+                source_prefix=self._prefix,
                 decoder_start_token_id=self._start,
                 target_tokenizer=None if self._is_joint else "target_tokenizer.json",
             ),
@@ -272,6 +272,11 @@ class TextToTextWork(Work[TextToTextConfig]):
         return (END_OF_TEXT_ID,) if self.checkpoint is None else self.checkpoint.stop_token_ids
 
     @property
+    def _prefix(self) -> str:
+        """Settings come without the blanks around them."""
+        return f"{self.config.source_prefix} " if self.config.source_prefix else ""
+
+    @property
     def _writing(self) -> Writing:
         config = self.config
         # The start token has a place of the cache too, so that one token fewer can be written.
@@ -288,7 +293,7 @@ class TextToTextWork(Work[TextToTextConfig]):
         return Writing(self._start, self._stop, self.config.max_answer_tokens - 1)
 
     def _tokens(self, pairs: Pairs, dropout: float = 0.0, seed: int = 0) -> TokenPairs:
-        return encode_pairs(pairs, self.tokenizers, self.config.source_prefix, dropout, seed)
+        return encode_pairs(pairs, self.tokenizers, self._prefix, dropout, seed)
 
     def _fits(self, tokens: TokenPairs) -> Any:
         return within(tokens, self.config.max_source_tokens, self.config.max_answer_tokens)

@@ -77,7 +77,8 @@ class TextToTextConfig(RunConfig):
         default=128, ge=4, le=65_536, description="longest answer, end of text included"
     )
     source_prefix: str = Field(
-        default="", description='put before every source, e.g. "translate German to English: "'
+        default="",
+        description="put before every source, and a space between: e.g. translate German to English:",
     )
 
     dropout: float = Field(default=0.1, ge=0, lt=1, description="of our own networks")

@@ -160,6 +160,12 @@ class Variant(Record):
     latency_ms: dict[int, float] = Field(default_factory=dict, description="batch size → median")
     hardware: str = ""
 
+    @property
+    def golden_file(self) -> str | None:
+        """Where a variant that can be served has its own golden exam: its answers are not the
+        reference's."""
+        return None if self.file is None else f"{self.file.removesuffix('.onnx')}.npz"
+
 
 class Provenance(Record):
     """Where the weights come from, complete enough to train them again."""

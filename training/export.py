@@ -21,6 +21,7 @@ import torch
 from models.datatypes import BY_ONNX
 from models.manifest import TensorSpec
 from training.errors import ExportFailed
+from training.graph_file import save_graph
 from training.predict import open_session
 from training.work import Arrays, ExportPlan
 
@@ -134,7 +135,7 @@ def _write(model: onnx.ModelProto, target: Path) -> None:
                 del value.metadata_props[:]
     for value in model.graph.output:
         del value.metadata_props[:]
-    onnx.save_model(model, target)
+    save_graph(model, target)
 
 
 @contextmanager

@@ -28,13 +28,13 @@ def load_graph(path: Path) -> ModelProto:
     return onnx.load(path)
 
 
-def save_graph(model: ModelProto, path: Path, one_file_bytes: int = ONE_FILE_BYTES) -> None:
+def save_graph(model: ModelProto, path: Path) -> None:
     """Replaces what was at `path`, and beside it."""
     remove_graph(path)
     size_bytes = sum(
         len(weight.raw_data) or weight.ByteSize() for weight in model.graph.initializer
     )
-    if size_bytes < one_file_bytes:
+    if size_bytes < ONE_FILE_BYTES:
         onnx.save_model(model, path)
         return
     onnx.save_model(
@@ -51,3 +51,14 @@ def save_graph(model: ModelProto, path: Path, one_file_bytes: int = ONE_FILE_BYT
 def remove_graph(path: Path) -> None:
     path.unlink(missing_ok=True)
     weights_file(path).unlink(missing_ok=True)
+
+
+def move_graph(source: Path, target: Path) -> None:
+    """`target` and what lies beside it are replaced."""
+    # A graph names the file of its weights, so it is written anew.
+    if weights_file(source).is_file():
+        save_graph(load_graph(source), target)
+        remove_graph(source)
+    else:
+        remove_graph(target)
+        source.replace(target)

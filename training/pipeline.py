@@ -133,7 +133,7 @@ def _stages(work: Work[Any], folder: RunFolder, request: Request, report: Report
     more = verify.verify_more(work, torch_side, onnx_side, report)
 
     report.stage("optimize", "variants against fp32")
-    variants = optimize.optimize(work, plan, folder.staged, evaluation[0], report)
+    variants = optimize.optimize(work, plan, folder.staged, evaluation, report)
 
     report.stage("publish")
     findings = publish.Findings(evaluation, (*gates, parity, *more), variants)

@@ -18,6 +18,8 @@ floats: with 8 bits that is twenty times slower. Both tie a row's result to the 
 Memory: the graph, its copy, and one matrix in between.
 """
 
+import contextlib
+import io
 import logging
 from pathlib import Path
 from types import ModuleType
@@ -70,29 +72,37 @@ def _fold_transposed(graph: GraphProto) -> None:
 
 
 def _blockwise(model: ModelProto, bits: dict[str, int]) -> ModelProto:
-    """`bits`: of every node to be quantised."""
+    """`bits`: of every node to be quantised. k-quant packs zero points across rows, which only fits where
+    a row has an even number of blocks; the other matrices are rounded to nearest."""
     nbits = _quantizers()
-    wider = [name for name, width in bits.items() if width != 4]
-    if len(wider) < len(bits):
-        model = _processed(
-            nbits.MatMulNBitsQuantizer(
-                model,
-                block_size=_BLOCK,
-                accuracy_level=_ACCURACY_LEVEL,
-                nodes_to_exclude=wider,
-                algo_config=nbits.KQuantWeightOnlyQuantConfig(),
+    searched = {name for name, width in bits.items() if width == 4} & _of_even_blocks(model.graph)
+    rounded = {width: {n for n in bits if bits[n] == width} - searched for width in (4, 8)}
+    shared: dict[str, Any] = {"block_size": _BLOCK, "accuracy_level": _ACCURACY_LEVEL}
+    algorithms = [(searched, nbits.KQuantWeightOnlyQuantConfig())] + [
+        (names, nbits.DefaultWeightOnlyQuantConfig(bits=width, is_symmetric=False, **shared))
+        for width, names in rounded.items()
+    ]
+    for names, algorithm in algorithms:
+        if names:
+            others = [name for name in bits if name not in names]
+            quantizer = nbits.MatMulNBitsQuantizer(
+                model, nodes_to_exclude=others, algo_config=algorithm, **shared
             )
-        )
-    nearest = nbits.DefaultWeightOnlyQuantConfig(
-        block_size=_BLOCK, is_symmetric=False, accuracy_level=_ACCURACY_LEVEL, bits=8
-    )
-    return _processed(nbits.MatMulNBitsQuantizer(model, algo_config=nearest))
-
-
-def _processed(quantizer: Any) -> ModelProto:
-    quantizer.process()
-    model: ModelProto = quantizer.model.model
+            with contextlib.redirect_stdout(io.StringIO()):  # it draws a progress bar
+                quantizer.process()
+            model = quantizer.model.model
     return model
+
+
+def _of_even_blocks(graph: GraphProto) -> set[str]:
+    weights = _weights(graph)
+    return {
+        node.name
+        for node in graph.node
+        if node.op_type == "MatMul"
+        and node.input[1] in weights
+        and -(-weights[node.input[1]].dims[0] // _BLOCK) % 2 == 0
+    }
 
 
 def _quantizers() -> ModuleType:

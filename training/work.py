@@ -66,6 +66,10 @@ class Work(ABC, Generic[ConfigT]):
 
     # Whether `train_loader` gives each of several processes (`training.distributed`) its own part.
     is_distributable: ClassVar[bool] = False
+    # Batch sizes at which variants are timed.
+    timed_batches: ClassVar[tuple[int, ...]] = (1, 8, 32)
+    # Whether the service can be told to serve a variant: each then has a golden exam of its own.
+    serves_variants: ClassVar[bool] = False
 
     def __init__(self, config: ConfigT, data: Path | None) -> None:
         self.config = config
@@ -160,6 +164,23 @@ class Work(ABC, Generic[ConfigT]):
     def quantization_candidates(self) -> tuple[str, ...]:
         """Variants worth trying (`training.quantize`); () where they would do harm."""
         return ()
+
+    def variant_objection(
+        self,
+        precision: str,  # noqa: ARG002
+        reference: tuple[Evaluation, ...],
+        given: tuple[Evaluation, ...],
+    ) -> str:
+        """Why a variant with the figures `given` may not be published; empty: it may."""
+        main, delta = reference[0], given[0].value - reference[0].value
+        lost = -delta if main.higher_is_better else delta
+        budget = self.config.gates.accuracy_budget
+        return f"loses {lost:.4f} of {main.metric}, more than {budget:g}" if lost > budget else ""
+
+    def timed_run(self, graph: Path, batch: int) -> Callable[[], object] | None:  # noqa: ARG002
+        """What is timed, at each of `timed_batches`. None: a run over `sample_inputs` of the longest
+        length."""
+        return None
 
     def calibration_inputs(self) -> Iterable[Arrays]:
         """Batches of validation rows from which "int8-static" learns the ranges of values."""

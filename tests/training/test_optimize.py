@@ -6,21 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.manifest import MODEL_FILE, Evaluation, Variant
+from models.golden import Golden
+from models.manifest import MODEL_FILE, Evaluation, Tolerance
 from tests.training.fake_work import FakeModule, FakeWork, prepared, silent_reporter
 from training import optimize
 from training.export import export
-from training.predict import torch_predict
+from training.predict import onnx_predict, torch_predict
 from training.train import CPU
 from training.work import Array, Arrays, ExportPlan, Predict
 
 
-def exported(work: FakeWork, folder: Path) -> tuple[ExportPlan, Evaluation]:
+def exported(work: FakeWork, folder: Path) -> tuple[ExportPlan, tuple[Evaluation, ...]]:
     module = work.lightning_module()
     assert isinstance(module, FakeModule)
     plan = work.export_plan(module)
     export(plan, work.sample_inputs(2, None), folder / MODEL_FILE)
-    return plan, work.evaluate(torch_predict(plan, CPU))[0]
+    return plan, work.evaluate(torch_predict(plan, CPU))
 
 
 def test_kept_variants_are_files_and_dropped_ones_are_gone(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_a_variant_that_loses_accuracy_is_dropped_with_the_numbers(tmp_path: Pat
     plan, _ = exported(work, tmp_path)
     ask = work.onnx_predict(tmp_path / MODEL_FILE)
     assert ask is not None
-    reference = work.evaluate(ask)[0]
+    reference = work.evaluate(ask)
     assert optimize.optimize(work, plan, tmp_path, reference, report) == ()
     assert "loses 1.0000 of accuracy, more than 0.005" in text.getvalue()
     assert list((tmp_path / "variants").iterdir()) == []
@@ -76,19 +77,42 @@ def test_a_candidate_that_cannot_be_made_is_a_line_and_not_a_crash(tmp_path: Pat
 def test_losing_follows_the_direction_of_the_metric(
     delta: float, higher: bool, reason: str
 ) -> None:
-    variant = Variant(precision="int8", size_bytes=1, accuracy_delta=delta, max_difference=0)
     reference = Evaluation(
         dataset="d", split="s", metric="m", value=1, higher_is_better=higher, samples=1
     )
-    answer = optimize._reason(variant, reference, 0.005, is_useful=True)
+    given = reference.model_copy(update={"value": 1 + delta})
+    answer = prepared().variant_objection("int8", (reference,), (given,))
     assert answer.startswith(reason) if reason else answer == ""
 
 
-def test_a_variant_without_any_gain_is_dropped() -> None:
-    variant = Variant(precision="int8", size_bytes=1, accuracy_delta=0, max_difference=0)
-    reference = Evaluation(dataset="d", split="s", metric="m", value=1, samples=1)
-    answer = optimize._reason(variant, reference, 0.005, is_useful=False)
-    assert answer == "neither smaller nor faster"
+def test_a_variant_without_any_gain_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = prepared()
+    report, text = silent_reporter()
+    plan, reference = exported(work, tmp_path)
+
+    def same(_: str, source: Path, target: Path, rows: object) -> None:
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(optimize, "quantize", same)
+    monkeypatch.setattr(optimize, "_latency", lambda *given: [{1: 1.0} for _ in given[2]])
+    assert optimize.optimize(work, plan, tmp_path, reference, report) == ()
+    assert "neither smaller nor faster" in text.getvalue()
+
+
+def test_variants_that_can_be_served_have_an_exam_of_their_own(tmp_path: Path) -> None:
+    class Served(FakeWork):
+        serves_variants = True
+
+    work = Served(prepared().config, None)
+    work.prepare()
+    plan, reference = exported(work, tmp_path)
+    for variant in optimize.optimize(work, plan, tmp_path, reference, silent_reporter()[0]):
+        golden = Golden.from_bytes((tmp_path / str(variant.golden_file)).read_bytes())
+        ask = onnx_predict(tmp_path / str(variant.file))
+        assert golden.compare(ask(golden.inputs), Tolerance()) == 0
 
 
 def test_the_hardware_names_its_cores() -> None:

@@ -52,7 +52,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="where to publish (default: %(default)s)")  # fmt: skip
     add("--description", default="", metavar="TEXT", help="one line for people")
     add("--max-batch-size", type=int, default=0, metavar="N",
-        help="items in one run (default: 32 for texts, 16 for pictures and generation, 4 for detection)")  # fmt: skip
+        help="items in one run (default: 32 texts, 16 pictures or streams, 4 to detect objects)")  # fmt: skip
     add("--no-answer", action="store_true",
         help="question-answering: it learned that some questions have no answer (SQuAD 2)")  # fmt: skip
     add("--context", type=int, default=0, metavar="N",

@@ -33,7 +33,7 @@ class Shards:
             if not isinstance(file, str) or Path(file).name != file:
                 raise DataError(f"{folder / _INDEX}: {file!r} is not a file of the checkpoint")
             try:
-                shard = safe_open(folder / file, framework="pt")
+                shard: Any = safe_open(folder / file, framework="pt")
                 self._open |= dict.fromkeys(shard.keys(), shard)
             except Exception as error:  # the library raises several kinds; the person gets one line
                 raise DataError(f"{folder / file}: cannot be read ({error})") from error

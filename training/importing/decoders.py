@@ -62,7 +62,7 @@ class Layout:
     out: str = "self_attn.o_proj"
     up: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj")
     down: str = "mlp.down_proj"
-    norms: Mapping[str, str] = field(
+    norms: dict[str, str] = field(
         default_factory=lambda: {
             "attention_norm": "input_layernorm",
             "feed_forward_norm": "post_attention_layernorm",
@@ -267,7 +267,7 @@ def _rotaries(config: Any) -> tuple[tuple[Rotary, ...], tuple[str, ...]]:
                 "positions with the text's length, which a cache of rotated keys cannot follow"
             )
     with torch.device("meta"):  # the classes alone; no memory for weights
-        network: Any = AutoModelForCausalLM.from_config(config)
+        network: Any = cast(Any, AutoModelForCausalLM).from_config(config)
     table = type(network.model.rotary_emb)(config)
     if not nested:
         return (_rotary(table.inv_freq, table.attention_scaling),), ()

@@ -19,6 +19,7 @@ from models.sizes import human_bytes
 from training import export, verify
 from training.card import render
 from training.errors import GateFailed
+from training.graph_file import graph_bytes
 from training.importing.checkpoint import Checkpoint, open_checkpoint
 from training.importing.kind import Difference, ImportKind, ImportOptions
 from training.importing.kinds import kind_class, task_of
@@ -68,7 +69,7 @@ def _stages(request: Request, staged: Path, report: Reporter) -> Bundle:
     report.stage("export")
     plan, graph = kind.plan(), staged / MODEL_FILE
     export.export(plan, kind.sample_inputs(*export.example_size(plan)), graph)
-    report.line(f"{MODEL_FILE}, {human_bytes(graph.stat().st_size)}")
+    report.line(f"{MODEL_FILE}, {human_bytes(graph_bytes(graph))}")
 
     report.stage("verify", "torch against ONNX Runtime")
     onnx_side = kind.onnx_predict(graph)
@@ -79,7 +80,7 @@ def _stages(request: Request, staged: Path, report: Reporter) -> Bundle:
     report.stage("compare", f"{kind.library} against the bundle, question by question")
     library = judge(kind, list(kind.differences(onnx_side)), report)
 
-    gates = (parity, library)
+    gates: tuple[Gate, ...] = (parity, library)
     if (precision := kind.options.precision) != "fp32":
         report.stage("compress", f"weights in {precision}")
         gates += kind.compress(graph, onnx_side, report)

@@ -153,7 +153,8 @@ class Attention(nn.Module):
         scale = traits.attention_scale or self.config.head_size**-0.5
         scores = softcapped(q @ k.transpose(-1, -2) * scale, traits.attention_softcap)
         seen = causal_mask(q.shape[2], 0, q.device) if mask is None else mask
-        return scores.masked_fill(~seen, -torch.inf).softmax(dim=-1) @ v
+        mixed: Tensor = scores.masked_fill(~seen, -torch.inf).softmax(dim=-1) @ v
+        return mixed
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -222,7 +223,8 @@ class Block(nn.Module):
         ready = normalise(self.attention_norm, x)
         mixed = attend(self.attention, ready)
         if self.arrangement == "parallel":
-            return x + self.dropout(mixed) + self.dropout(self.feed_forward(ready))
+            both: Tensor = x + self.dropout(mixed) + self.dropout(self.feed_forward(ready))
+            return both
         is_sandwich = self.arrangement == "sandwich"
         if is_sandwich:
             mixed = normalise(self.attention_after_norm, mixed)

@@ -78,7 +78,7 @@ def record_dialect(
     graph: Path, dialect: str = DIALECT, dialect_version: str = DIALECT_VERSION
 ) -> None:
     """Write into the file what the engine checks first: dialect, its version, the operators used."""
-    model = onnx.load(graph)
+    model = onnx.load(graph, load_external_data=False)  # weights beside the graph stay there
     operators = sorted({node.op_type for node in model.graph.node})
     onnx.helper.set_model_props(
         model,

@@ -40,7 +40,9 @@ class SlotRunner:
         """Append to a row that holds `cached` tokens; logits [V] after the last."""
         last = np.array([len(tokens) - 1], np.int64)
         lengths = np.array([cached + len(tokens) - 1], np.int32)
-        return self._run(slice(row, row + 1), tokens[np.newaxis], lengths, last)[0]
+        [logits] = self._run(slice(row, row + 1), tokens[np.newaxis], lengths, last)
+        result: NDArray[np.float32] = logits
+        return result
 
     def read(self, row: int, prompt: Tokens, chunk: int) -> NDArray[np.float32]:
         """A whole prompt into an empty row, `chunk` tokens at a time; logits [V] after its last. No
@@ -61,7 +63,7 @@ class SlotRunner:
     ) -> NDArray[np.float32]:
         logits = np.empty((len(wanted), self._vocabulary), np.float32)
         total = np.array([lengths.max() + 1], np.int32)
-        controls = {
+        controls: dict[str, NDArray[Any]] = {
             "ids": np.ascontiguousarray(ids),
             "seqlens_k": lengths,
             "total": total,

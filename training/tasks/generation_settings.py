@@ -19,6 +19,25 @@ class DecoderOptimConfig(OptimConfig):
     )
 
 
+class VariantConfig(ConfigRecord):
+    """Weight-only variants of a decoder, and what they may cost: growth of the bits per byte of held-out
+    text, which is that of its bits per token."""
+
+    precisions: tuple[Literal["int8-weight-only", "int4-weight-only"], ...] = Field(
+        default=("int8-weight-only", "int4-weight-only"),
+        description="which are tried; () tries none",
+    )
+    int8_budget: float = Field(
+        default=0.01, ge=0, description="part by which bits may grow with weights in int8"
+    )
+    int4_budget: float = Field(
+        default=0.03, ge=0, description="part by which bits may grow with weights in int4"
+    )
+
+    def budget(self, precision: str) -> float:
+        return self.int4_budget if precision.startswith("int4") else self.int8_budget
+
+
 class LanguageConfig(RunConfig):
     """`batch_size` counts windows of `decoder.context` tokens."""
 
@@ -44,6 +63,7 @@ class LanguageConfig(RunConfig):
     default_max_tokens: int = Field(
         default=64, ge=1, description="length of an answer when the caller does not say"
     )
+    variants: VariantConfig = VariantConfig()
     checkpoint: bool = Field(
         default=False,
         description="put the weights as torch keeps them into the bundle too, for others to start from",

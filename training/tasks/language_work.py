@@ -5,6 +5,7 @@ without a cache. Kinds of work are `text_generation` (texts learned whole) and `
 """
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -14,6 +15,7 @@ import torch
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, Dataset
 
+from models.manifest import Evaluation, Gate
 from training import plots
 from training.data.byte_tokenizer import END_OF_TEXT
 from training.data.windows import EpochBatches, ResumableLoader, Tokens
@@ -22,14 +24,36 @@ from training.lora import merged
 from training.networks.decoder import Decoder
 from training.networks.slot_graph import SlotDecoder
 from training.networks.slot_plan import decoder_predict, first_prompts, slot_plan
+from training.networks.slot_runner import SlotRunner, greedy, lost_lead
+from training.predict import open_session
 from training.tasks.generation_settings import LanguageConfig
 from training.tasks.language_module import LanguageModule
 from training.text_samples import continue_prompt
-from training.work import Arrays, ExportPlan, Predict, Work
+from training.work import Array, Arrays, ExportPlan, Predict, Work
 
 LanguageConfigT = TypeVar("LanguageConfigT", bound=LanguageConfig)
 
 _SAMPLE_TOKENS = 96
+
+
+_GREEDY_BATCHES = (1, 3, 6)
+_GREEDY_TOKENS = 24
+
+
+class SlotPredict:
+    """Logits of prompts read whole; and which graph gave them, for those who run it otherwise."""
+
+    def __init__(self, graph: Path) -> None:
+        self.graph = graph
+        self._session = open_session(graph)
+
+    def __call__(self, inputs: Mapping[str, Array]) -> Arrays:
+        [logits] = self._session.run(["logits"], dict(inputs))
+        return {"logits": logits}
+
+
+def _is_bits(row: Evaluation) -> bool:
+    return row.metric.endswith("bits-per-byte")
 
 
 class LanguageWork(Work[LanguageConfigT]):
@@ -37,6 +61,8 @@ class LanguageWork(Work[LanguageConfigT]):
 
     tokenizer: Tokenizer
     is_distributable: ClassVar[bool] = True
+    timed_batches: ClassVar[tuple[int, ...]] = (1, 8)
+    serves_variants: ClassVar[bool] = True
 
     @abstractmethod
     def held_out_tokens(self) -> Tokens:
@@ -61,6 +87,73 @@ class LanguageWork(Work[LanguageConfigT]):
     def torch_predict(self, plan: ExportPlan) -> Predict | None:
         assert isinstance(plan.module, SlotDecoder)
         return decoder_predict(plan.module.decoder)
+
+    def onnx_predict(self, graph: Path) -> Predict | None:
+        return SlotPredict(graph)
+
+    def verify_more(self, torch_side: Predict, onnx_side: Predict) -> tuple[Gate, ...]:
+        """Greedy texts of ragged batches, written as the engine writes them; torch, which reads each of
+        them whole, must find every token as likely as its own choice."""
+        assert isinstance(onnx_side, SlotPredict)
+        context = self.config.decoder.context
+        answer = min(_GREEDY_TOKENS, context // 3)
+        worst, choices = 0.0, 0
+        for batch in _GREEDY_BATCHES:
+            prompts = self._ragged_prompts(batch, context - answer)
+            # Chunks shorter than most prompts, as under load.
+            answers = greedy(onnx_side.graph, prompts, answer, max(2, context // 8))
+            for prompt, tokens in zip(prompts, answers, strict=True):
+                given = np.array(tokens)
+                read = first_prompts(
+                    np.concatenate((prompt, given))[np.newaxis], self.config.decoder
+                )
+                worst = max(worst, lost_lead(torch_side, read, prompt, given))
+                choices += len(tokens)
+        limit = self.config.gates.parity_atol
+        detail = f"most that a greedy choice lies behind torch's, in logits, of {choices} choices"
+        return (
+            Gate(
+                name="greedy-parity",
+                limit=limit,
+                measured=worst,
+                comparison="<=",
+                passed=worst <= limit,
+                detail=detail,
+            ),
+        )
+
+    def _ragged_prompts(self, batch: int, longest: int) -> list[Tokens]:
+        """Held-out text in prompts of as many lengths, from 2 tokens on."""
+        lengths = np.linspace(2, longest, batch + 1).astype(int)[1:]
+        stream = np.resize(self.held_out_tokens(), 2 * longest + batch)
+        return [stream[row * 7 % longest :][:length] for row, length in enumerate(lengths)]
+
+    def quantization_candidates(self) -> tuple[str, ...]:
+        """Dynamic int8 is none: its scale spans the batch, and so would one caller's influence."""
+        return self.config.variants.precisions
+
+    def variant_objection(
+        self, precision: str, reference: tuple[Evaluation, ...], given: tuple[Evaluation, ...]
+    ) -> str:
+        """Bits may grow by a part of themselves; a main metric of another kind by its own budget."""
+        objection = (
+            "" if _is_bits(reference[0]) else super().variant_objection(precision, reference, given)
+        )
+        [before] = [row for row in reference if _is_bits(row)]
+        [after] = [row for row in given if _is_bits(row)]
+        grown = after.value / before.value - 1
+        budget = self.config.variants.budget(precision)
+        if grown > budget:
+            return f"{before.metric} grow by {grown:.2%}, more than {budget:.2%}"
+        return objection
+
+    def timed_run(self, graph: Path, batch: int) -> Callable[[], object] | None:
+        """One token more for each of `batch` rows that fill half of the context."""
+        context = self.config.decoder.context
+        runner = SlotRunner(graph, batch, context)
+        tokens = np.resize(self.held_out_tokens(), batch)
+        lengths = np.full(batch, context // 2, np.int32)
+        return lambda: runner.step(tokens, lengths)
 
     def sample_inputs(self, batch: int, length: int | None) -> Arrays:
         """Held-out text: `batch` prompts of `length` tokens, spread over it."""

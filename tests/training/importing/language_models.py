@@ -89,9 +89,8 @@ def byte_pairs(**more: Any) -> Any:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", 0)]
     )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", **more
-    )
+    make: Any = transformers.PreTrainedTokenizerFast
+    return make(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", **more)
 
 
 def network(family: str, **changes: Any) -> Any:

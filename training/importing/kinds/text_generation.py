@@ -21,6 +21,7 @@ from models.manifest import Gate, Tolerance
 from training import quantize
 from training.checkpoints import load_module, read_json
 from training.errors import DataError, GateFailed
+from training.graph_file import move_graph
 from training.importing import decoders
 from training.importing.decoder_weights import load_decoder
 from training.importing.kind import Difference, ImportKind
@@ -217,7 +218,7 @@ class TextGenerationKind(ImportKind):
                 f"--precision {precision}: sample texts cost {grown:.2%} more bits per token, more "
                 f"than {limit:.0%}; nothing was published"
             )
-        target.replace(graph)
+        move_graph(target, graph)
         return (
             Gate(
                 name="bits-per-token",
@@ -245,9 +246,10 @@ class _Library:
     def __init__(self, folder: Path) -> None:
         import transformers
 
+        plain: Any = transformers.GenerationConfig
         self._network = load_module(transformers.AutoModelForCausalLM, folder)
         # What the checkpoint prefers for sampling would change greedy texts.
-        self._network.generation_config = transformers.GenerationConfig()
+        self._network.generation_config = plain()
 
     def continue_text(self, prompt: Tokens, tokens: int) -> tuple[list[int], NDArray[np.float32]]:
         """The greedy continuation, and the logits [tokens, V] of every choice."""

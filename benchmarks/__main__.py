@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from benchmarks.graphs.language_model import SIZES
 from benchmarks.harness.options import Options
 from benchmarks.harness.progress import Progress
 from benchmarks.run import run
@@ -62,6 +63,13 @@ def parse(given: list[str] | None) -> Options:
         default=default.limit_s,
         help="no new measurement begins after so many seconds (default: %(default)s)",
     )
+    parser.add_argument(
+        "--decoder",
+        choices=sorted(SIZES),
+        default=default.decoder,
+        help="of the generation scenarios; tiny proves that they run and nothing else "
+        "(default: %(default)s)",
+    )
     found = parser.parse_args(given)
     if found.seconds <= 0 or found.rounds < 1:
         parser.error("--seconds must be positive and --rounds at least 1")
@@ -71,6 +79,7 @@ def parse(given: list[str] | None) -> Options:
         checkout=found.checkout.resolve(),
         results=found.results.resolve(),
         limit_s=found.limit_s,
+        decoder=found.decoder,
         only=tuple(found.only),
         command=("python", "-m", "benchmarks", *(sys.argv[1:] if given is None else given)),
     )

@@ -2,6 +2,9 @@
 
 from benchmarks.harness.scenario import Scenario
 from benchmarks.scenarios.convolutional import SCENARIO as CONVOLUTIONAL
+from benchmarks.scenarios.generation import SCENARIO as GENERATION
+from benchmarks.scenarios.generation_latency import SCENARIO as GENERATION_LATENCY
+from benchmarks.scenarios.generation_step import SCENARIO as GENERATION_STEP
 from benchmarks.scenarios.latency import SCENARIO as LATENCY
 from benchmarks.scenarios.many_models import SCENARIO as MANY_MODELS
 from benchmarks.scenarios.mlp import SCENARIO as MLP
@@ -15,6 +18,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     LATENCY,
     CONVOLUTIONAL,
     SENTENCES,
+    GENERATION,
+    GENERATION_STEP,
+    GENERATION_LATENCY,
     OVERLOAD,
     OBSERVABILITY,
     MANY_MODELS,

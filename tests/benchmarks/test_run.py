@@ -23,7 +23,7 @@ _UNAVAILABLE_BY_NATURE = ("the package",)  # a sentence encoder that is not inst
 
 
 def _report(scenarios: list[Scenario], results: Path, **options: float) -> dict[str, object]:
-    chosen = Options(seconds=0.1, rounds=1, results=results, **options)  # type: ignore[arg-type]
+    chosen = Options(seconds=0.1, rounds=1, decoder="tiny", results=results, **options)  # type: ignore[arg-type]
     with Progress(len(scenarios), Console(file=io.StringIO())) as progress:
         run(chosen, scenarios, progress)
     found: dict[str, object] = json.loads((results / "report.json").read_text())

@@ -190,7 +190,7 @@ class _Told:
         self._last: float | None = None
         self._tokens = 0
         self.outcome = _ABORT
-        meters.began(len(request.prompt_ids))
+        meters.began(len(request.source_ids or request.prompt_ids))
 
     def event(self, event: GenerationEvent) -> None:
         if not event.token_ids:

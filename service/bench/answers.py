@@ -49,7 +49,7 @@ class StreamReader:
             self._exchange.error = "stream is not JSON"
             return
         if error is not None:
-            self._exchange.error = f"stream {_code(error)}"
+            self._exchange.error = f"stream {_code(error)}".strip()
         if usage:
             _count(usage, self._exchange)
         if choices and _has_text(choices[0]):

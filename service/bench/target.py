@@ -36,8 +36,11 @@ class Target:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.is_tls else 'http'}://{host}:{self.port}{self.prefix}"
+        return f"{'https' if self.is_tls else 'http'}://{self._authority}{self.prefix}"
+
+    @property
+    def _authority(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def tls(self) -> ssl.SSLContext | None:
@@ -45,8 +48,7 @@ class Target:
 
     def post(self, path: str, body: bytes, content_type: str = "application/json") -> bytes:
         """A whole HTTP/1.1 request."""
-        host = f"{self.host}:{self.port}"
-        lines = {"host": host, "content-type": content_type, **self.headers}
+        lines = {"host": self._authority, "content-type": content_type, **self.headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         start = f"POST {self.prefix}{path} HTTP/1.1\r\n{head}content-length: {len(body)}\r\n\r\n"
         return start.encode("latin-1", "replace") + body

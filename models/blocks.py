@@ -268,6 +268,31 @@ class ImagePostprocessing(Record):
         return self
 
 
+class ReconstructionPostprocessing(Record):
+    """A picture redrawn by the graph → PNG."""
+
+    kind: Literal["reconstruction"] = "reconstruction"
+    picture: ImagePostprocessing = ImagePostprocessing()
+    second_input: str | None = Field(
+        default=None,
+        description="graph input of another picture, for what lies between both; with mix_input",
+    )
+    mix_input: str | None = Field(
+        default=None, description="graph input float32 []: 0 the picture, 1 the second"
+    )
+    noise_level: float = Field(
+        default=0.0,
+        ge=0,
+        description="deviation of the noise it was taught to take away, of values in 0–1; 0: none",
+    )
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.second_input is None) != (self.mix_input is None):
+            raise ValueError("second_input and mix_input go together")
+        return self
+
+
 class DetectionPostprocessing(Record):
     """Boxes float32 [candidates, 4] and scores float32 [candidates, classes] → objects in the picture."""
 
@@ -368,6 +393,7 @@ Postprocessing = Annotated[
     | ClassificationPostprocessing
     | GenerationPostprocessing
     | ImagePostprocessing
+    | ReconstructionPostprocessing
     | DetectionPostprocessing
     | SegmentationPostprocessing
     | EmbeddingPostprocessing

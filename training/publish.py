@@ -36,6 +36,7 @@ _HOW_TO_ASK = {
     "text-generation": '"def "',
     "text-to-text": '"some text"',
     "image-generation": "LABEL",
+    "image-reconstruction": "some.png",
 }
 
 

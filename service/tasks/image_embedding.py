@@ -1,12 +1,10 @@
 """Image embedding: a picture → a vector, and what of the bundle's gallery it is like; or two pictures →
 whether they show the same.
 
-An instance is a picture, or two as `{"image": …, "compare_with": …}`, which may also stand beside the
-options; in an upload the files are then named `image` and `compare_with`.
+An instance is a picture, or two, `image` and `compare_with`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,22 +12,11 @@ from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from models.bundle import Bundle
-from models.errors import InputError
 from models.gallery import read_gallery
 from models.transforms.vectors import cosine, finished, normalised
-from service.tasks.base import Answer, Item, OptionInvalid, Prepared, Row, TaskOptions
-from service.tasks.picture import Picture, PictureTask
+from service.tasks.base import Answer, OptionInvalid, Prepared, Row, TaskOptions
+from service.tasks.picture_pair import PicturePairTask
 from service.tasks.vectors import VectorOutput, written
-
-_OTHER = "compare_with"
-
-
-@dataclass(frozen=True)
-class PicturePair:
-    """Two pictures to compare."""
-
-    first: Picture
-    second: Picture
 
 
 class ImageEmbeddingOptions(TaskOptions):
@@ -84,11 +71,13 @@ class ImageEmbeddingAnswer(BaseModel):
 _DEFAULT_TOP_K = 5
 
 
-class ImageEmbedding(PictureTask[ImageEmbeddingOptions]):
+class ImageEmbedding(PicturePairTask[ImageEmbeddingOptions]):
     """Vector float32 [D] of each picture."""
 
     name: ClassVar[str] = "image-embedding"
-    parts: ClassVar[tuple[str, ...]] = ("image", _OTHER)
+    other: ClassVar[str] = "compare_with"
+    of_two: ClassVar[str] = "to compare"
+    parts: ClassVar[tuple[str, ...]] = ("image", other)
     options: ClassVar[type[TaskOptions]] = ImageEmbeddingOptions
     answer: ClassVar[type[BaseModel]] = ImageEmbeddingAnswer
 
@@ -105,46 +94,6 @@ class ImageEmbedding(PictureTask[ImageEmbeddingOptions]):
         if options.top_k and self.gallery is None:
             raise OptionInvalid("option 'top_k': this model has no gallery to search in", "top_k")
         return options
-
-    @override
-    def read_json(self, value: object) -> Picture | PicturePair:  # type: ignore[override]
-        if not isinstance(value, Mapping) or _OTHER not in value:
-            return super().read_json(value)
-        if set(value) != set(self.parts):
-            raise InputError(f'two pictures are {{"image": …, "{_OTHER}": …}}, and nothing else')
-        first, second = (super(ImageEmbedding, self).read_json(value[part]) for part in self.parts)
-        return PicturePair(first, second)
-
-    @override
-    def read_files(self, files: Sequence[tuple[str, bytes]]) -> list[Picture | PicturePair]:  # type: ignore[override]
-        names = [name for name, _ in files]
-        if _OTHER not in names:
-            return list(super().read_files(files))
-        if sorted(names) != sorted(self.parts):
-            raise InputError(f"files to compare are one called image and one called {_OTHER}")
-        pictures = dict(files)
-        return [PicturePair(pictures["image"], pictures[_OTHER])]
-
-    @override
-    def is_heavy(self, instance: Picture | PicturePair) -> bool:
-        if isinstance(instance, PicturePair):
-            return super().is_heavy(instance.first) or super().is_heavy(instance.second)
-        return super().is_heavy(instance)
-
-    @override
-    def preprocess(
-        self, instance: Picture | PicturePair, options: ImageEmbeddingOptions
-    ) -> Prepared:
-        if not isinstance(instance, PicturePair):
-            return super().preprocess(instance, options)
-        pictures = (("image", instance.first), (_OTHER, instance.second))
-        items: list[Item] = []
-        for part, picture in pictures:
-            try:
-                items += super().preprocess(picture, options).items
-            except InputError as error:
-                raise type(error)(f"{part}: {error.message}") from error
-        return Prepared(tuple(items))
 
     @override
     def postprocess(
@@ -178,15 +127,3 @@ class ImageEmbedding(PictureTask[ImageEmbeddingOptions]):
             threshold = self._output.block.same_threshold
         is_same = None if threshold is None else likeness >= threshold
         return {"cosine": likeness, "is_same": is_same, "threshold": threshold}
-
-    @override
-    def instance_schema(self) -> dict[str, object]:
-        picture = super().instance_schema()
-        pair = {
-            "type": "object",
-            "properties": dict.fromkeys(self.parts, picture),
-            "required": list(self.parts),
-            "additionalProperties": False,
-            "description": "two pictures to compare",
-        }
-        return {"anyOf": [picture, pair]}

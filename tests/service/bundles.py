@@ -15,6 +15,7 @@ from models.blocks import (
     ImagePostprocessing,
     ImagePreprocessing,
     PromptPreprocessing,
+    ReconstructionPostprocessing,
     TensorPostprocessing,
     TensorPreprocessing,
     TextPreprocessing,
@@ -172,6 +173,39 @@ def diffuser_bundle(
         batching=Batching(max_batch_size=max_batch_size),
     )
     return _publish(repository, draft, {"labels.txt": "\n".join(DIGITS)}, None, model)
+
+
+def redrawer_bundle(
+    repository: Path, name: str = "redrawer", model: bytes | None = None, is_between: bool = False
+) -> Bundle:
+    """Image reconstruction: 8×8 grey pixels → the same without noise, or what lies between two pictures."""
+    picture = ("batch", 1, 8, 8)
+    inputs = [_spec("image", DataType.FLOAT, *picture)]
+    golden: dict[str, np.ndarray] = {"image": np.zeros((1, 1, 8, 8), np.float32)}
+    if is_between:
+        inputs += [
+            _spec("image_to", DataType.FLOAT, *picture),
+            _spec("mix", DataType.FLOAT, "batch"),
+        ]
+        golden |= {"image_to": golden["image"], "mix": np.zeros(1, np.float32)}
+    draft = ManifestDraft(
+        name=name,
+        task="image-reconstruction",
+        inputs=tuple(inputs),
+        outputs=(_spec("redrawn", DataType.FLOAT, *picture),),
+        preprocessing=ImagePreprocessing(
+            input="image", height=8, width=8, channel_order="L", mean=(0.25,), std=(0.5,)
+        ),
+        postprocessing=ReconstructionPostprocessing(
+            picture=ImagePostprocessing(output="redrawn", channel_order="L"),
+            second_input="image_to" if is_between else None,
+            mix_input="mix" if is_between else None,
+            noise_level=0.0 if is_between else 0.3,
+        ),
+        batching=Batching(max_batch_size=4),
+    )
+    answers = {"redrawn": np.zeros((1, 1, 8, 8), np.float32)}
+    return _publish(repository, draft, {}, Golden(golden, answers), model)
 
 
 def tensor_bundle(repository: Path, name: str = "double", model: bytes | None = None) -> Bundle:

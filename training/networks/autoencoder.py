@@ -5,7 +5,7 @@ Through a narrow middle it learns to draw what good pictures show; what it has n
 sign in a small neighbourhood: the phase of a fine texture and noise pass through no narrow middle, and are no
 defect. They are measured against how well good pictures are redrawn.
 
-Shapes: N items, S side in pixels (a multiple of 16), L latent channels.
+Shapes: N items, C channels, S side in pixels (a multiple of 2^halvings), L latent channels.
 """
 
 from collections.abc import Iterable
@@ -17,18 +17,17 @@ from torch.nn import functional
 
 from training.networks.anomaly_map import AnomalyMap
 
-_HALVINGS = 4
 _GRAIN_PIXELS = 5  # differences are averaged over squares of this side before they count
 
 
 class Autoencoder(nn.Module):
-    """Pictures float [N, 3, S, S], normalised → the same, redrawn."""
+    """Pictures float [N, C, S, S], normalised → the same, redrawn."""
 
-    def __init__(self, width: int, latent: int) -> None:
+    def __init__(self, width: int, latent: int, channels: int = 3, halvings: int = 4) -> None:
         super().__init__()
-        widths = [width * 2 ** min(step, 2) for step in range(_HALVINGS)]
+        widths = [width * 2 ** min(step, 2) for step in range(halvings)]
         layers: list[nn.Module] = []
-        for before, after in zip([3, *widths], widths, strict=False):
+        for before, after in zip([channels, *widths], widths, strict=False):
             layers += [nn.Conv2d(before, after, 4, 2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
         layers.append(nn.Conv2d(widths[-1], latent, 1))
         self.encoder = nn.Sequential(*layers)
@@ -41,7 +40,7 @@ class Autoencoder(nn.Module):
                 nn.BatchNorm2d(after),
                 nn.ReLU(),
             ]
-        layers.append(nn.Conv2d(width, 3, 3, padding=1))
+        layers.append(nn.Conv2d(width, channels, 3, padding=1))
         self.decoder = nn.Sequential(*layers)
 
     def forward(self, image: Tensor) -> Tensor:

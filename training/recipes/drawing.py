@@ -2,7 +2,7 @@
 
 from models.manifest import Batching
 from training.config import GateConfig, OptimConfig
-from training.tasks.drawing_settings import ImageDiffusionConfig
+from training.tasks.drawing_settings import CriticConfig, ImageDiffusionConfig, ImageGanConfig
 
 
 def image_diffusion() -> ImageDiffusionConfig:
@@ -19,4 +19,43 @@ def image_diffusion() -> ImageDiffusionConfig:
         optim=OptimConfig(learning_rate=2e-3, weight_decay=0.01, schedule="cosine"),
         gates=GateConfig(accuracy_floor=0.9, beats=("chance",)),
         batching=Batching(max_batch_size=32),
+    )
+
+
+def image_cgan() -> ImageGanConfig:
+    """Pictures in one run of a small network, quicker by an order than diffusion, and less varied."""
+    return ImageGanConfig(
+        recipe="image-cgan",
+        task="image-generation",
+        name="image-cgan",
+        epochs=80,
+        batch_size=64,
+        keep="last",
+        cpu_threads=1,
+        # Momentum would carry on what the other network has answered since.
+        optim=OptimConfig(
+            optimizer="adam",
+            learning_rate=5e-4,
+            weight_decay=0.0,
+            momentum=0.0,
+            beta2=0.99,
+            schedule="cosine",
+            warmup_fraction=0.0,
+            gradient_clip=0.0,
+        ),
+        critic=CriticConfig(),
+        gates=GateConfig(accuracy_floor=0.9, beats=("chance",)),
+        batching=Batching(max_batch_size=64),
+    )
+
+
+def image_dcgan() -> ImageGanConfig:
+    """As `image-cgan`, not told what the pictures show."""
+    return image_cgan().model_copy(
+        update={
+            "recipe": "image-dcgan",
+            "name": "image-dcgan",
+            "conditional": False,
+            "gates": GateConfig(beats=("mixed-pixels",)),
+        }
     )

@@ -1,8 +1,8 @@
 """What the recipes that draw pictures may be told. Apart from the works: reading it needs no torch."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.config import ConfigRecord
 from training.tasks.image_settings import ImageRunConfig, ShapesConfig
@@ -83,3 +83,68 @@ class ImageDiffusionConfig(DrawingConfig):
         le=20,
         description="when a caller does not say: 1 as learned, above that clearer and less varied",
     )
+
+
+class CriticConfig(ConfigRecord):
+    """How the critic of an adversarial network is kept in step with its generator."""
+
+    spectral_norm: bool = Field(
+        default=True,
+        description="hold every layer of the critic to slope 1: steadier, a little slower",
+    )
+    r1_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="pull of the critic's slope at real pictures to 0, for a second pass back; 0: none",
+    )
+    learning_rate_factor: float = Field(
+        default=2.0,
+        gt=0,
+        description="the critic's step size as a multiple of the generator's (two time scales)",
+    )
+    turns: int = Field(
+        default=1, ge=1, le=16, description="steps of the critic for one of the generator"
+    )
+
+
+class ImageGanConfig(DrawingConfig):
+    """An adversarial network, conditional (told the class) or not."""
+
+    conditional: bool = Field(default=True, description="whether a class can be asked for")
+    latent: int = Field(
+        default=32, ge=1, le=4096, description="numbers of noise a picture is made of"
+    )
+    width: int = Field(default=24, ge=4, le=1024, description="channels at the picture's full size")
+    depth: int = Field(
+        default=2,
+        ge=1,
+        le=6,
+        description="doublings from the smallest map to the picture, whose side must be a multiple of 2 to "
+        "this power",
+    )
+    critic: CriticConfig = CriticConfig()
+    loss: Literal["hinge", "logistic"] = Field(
+        default="hinge", description="hinge goes well with spectral norm, logistic with R1"
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=0.5,
+        description="loss logistic alone: what real pictures lack of being called certainly real",
+    )
+    average_decay: float = Field(
+        default=0.995,
+        ge=0,
+        lt=1,
+        description="memory of the averaged generator, which is judged and published; 0: no average",
+    )
+
+    @model_validator(mode="after")
+    def _settings_have_an_effect(self) -> Self:
+        if self.label_smoothing and self.loss != "logistic":
+            raise ValueError("label_smoothing is for loss=logistic")
+        if self.accumulate_batches != 1:
+            raise ValueError("accumulate_batches must be 1: both networks step at every batch")
+        if self.precision == "fp16":
+            raise ValueError("precision fp16 is not for adversarial networks: set bf16 or fp32")
+        return self

@@ -39,8 +39,6 @@ _LIKENESS_TITLE = "How the pictures are judged"
 class DrawingWork(ImageWork[DrawingConfigT]):
     """A subclass says how pictures are drawn. `prepare` must come first."""
 
-    is_conditional: bool = True
-
     @abstractmethod
     def draw(self, labels: Array, seed: int, predict: Predict) -> Array:
         """A picture of each of `labels` int64 [N], float32 [N, C, S, S] in 0–1; the same for equal seeds."""
@@ -121,6 +119,11 @@ class DrawingWork(ImageWork[DrawingConfigT]):
         """Trained when the first evaluation needs it."""
         config = self.config
         return train_judge(self.images, config.judge_epochs, config.seed, config.device)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether a class can be asked for."""
+        return True
 
     @property
     def classes(self) -> int:

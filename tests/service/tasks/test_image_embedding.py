@@ -12,7 +12,8 @@ from PIL import Image
 from models.errors import ImageError, InputError, ManifestInvalid
 from service.errors import InferenceFailed
 from service.tasks.base import OptionInvalid
-from service.tasks.image_embedding import ImageEmbedding, PicturePair
+from service.tasks.image_embedding import ImageEmbedding
+from service.tasks.picture_pair import PicturePair
 from tests.service.picture_bundles import GREEN, RED, SAME, embedded, embedder_bundle
 
 

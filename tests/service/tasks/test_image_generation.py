@@ -123,7 +123,8 @@ def shapes(tmp_path: Path) -> Named:
 
 
 def drawn(task: ImageGeneration, prompt: str, **options: object) -> str:
-    return task.labels[task.preprocess(prompt, task.parse_options(options)).kept]
+    label: int = task.preprocess(prompt, task.parse_options(options)).kept
+    return task.labels[label]
 
 
 def test_attributes_may_stand_in_any_order_and_case(shapes: Named) -> None:
@@ -153,7 +154,7 @@ def test_a_diffusion_model_begins_with_the_seeds_noise(diffuser: ImageGeneration
     assert (prepared.loop.step, prepared.loop.steps) == (0, 9)
     item = prepared.loop.item()
     assert np.array_equal(item["x"], normal_noise(5, 0, 64).reshape(1, 8, 8))
-    assert (item["t"], item["label"], item["guidance"]) == (1.0, 3, 2.0)
+    assert [float(item[name]) for name in ("t", "label", "guidance")] == [1.0, 3.0, 2.0]
     assert {value.dtype.name for value in item.values()} == {"float32", "int64"}
 
 

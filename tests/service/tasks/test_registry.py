@@ -7,7 +7,7 @@ import pytest
 
 from models.errors import ManifestInvalid
 from service.tasks import TaskEntry, known, open_task, plugin, register
-from tests.service.bundles import BUNDLES
+from tests.service.bundles import BUNDLES, redrawer_bundle
 from tests.service.picture_bundles import embedder_bundle, inspector_bundle
 from tests.service.scene_bundles import detection_bundle, segmentation_bundle
 from tests.service.span_bundles import answer_bundle, entity_bundle
@@ -17,6 +17,7 @@ from tests.service.translator_bundles import translator_bundle
 MAKERS: dict[str, Any] = {
     **BUNDLES,
     "image-embedding": embedder_bundle,
+    "image-reconstruction": redrawer_bundle,
     "object-detection": detection_bundle,
     "question-answering": lambda repository: answer_bundle(repository.parent),
     "semantic-segmentation": segmentation_bundle,

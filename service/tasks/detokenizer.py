@@ -60,7 +60,6 @@ class Detokenizer(TokenReader):
 
     def _new_text(self, *, is_last: bool) -> str:
         """Text of the tokens not read yet; empty while it ends inside a character."""
-        known = self._decode(self._ids[self._context_start : self._read_end])
         end = len(self._ids)
         whole = self._decode(self._ids[self._context_start :])
         if whole.endswith(_REPLACEMENT) and not is_last:
@@ -68,6 +67,7 @@ class Detokenizer(TokenReader):
                 return ""
             end = self._read_end + 1  # the others may yet begin a whole character
             whole = self._decode(self._ids[self._context_start : end])
+        known = self._decode(self._ids[self._context_start : self._read_end])
         self._context_start, self._read_end = self._read_end, end
         return whole[len(known) :]
 
@@ -77,6 +77,10 @@ class Detokenizer(TokenReader):
 
     def _release(self, *, is_last: bool) -> str:
         """Move what is certain from `_pending` to `_given`."""
+        if not self._stop:  # most requests have none, and this runs once a token
+            given, self._pending = self._pending, ""
+            self._given += given
+            return given
         found = [at for at in (self._pending.find(stop) for stop in self._stop) if at >= 0]
         if found:
             self._done = True
@@ -90,7 +94,7 @@ class Detokenizer(TokenReader):
 
     def _possible_stop_length(self) -> int:
         """Length of the longest end of `_pending` that may grow into a stop string."""
-        longest = max((len(stop) for stop in self._stop), default=1) - 1
+        longest = max(len(stop) for stop in self._stop) - 1
         for length in range(min(longest, len(self._pending)), 0, -1):
             if any(stop.startswith(self._pending[-length:]) for stop in self._stop):
                 return length

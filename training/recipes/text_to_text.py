@@ -78,4 +78,5 @@ def _optim(**fields: Any) -> DecoderOptimConfig:
 
 
 def _gates(floor: float, *beats: str, budget: float = 0.5) -> GateConfig:
-    return GateConfig(accuracy_floor=floor, beats=beats, parity_atol=0.05, accuracy_budget=budget)
+    # Trained logits reach 10, and the float16 caches move single ones by up to 0.05.
+    return GateConfig(accuracy_floor=floor, beats=beats, parity_atol=0.15, accuracy_budget=budget)

@@ -97,10 +97,10 @@ _VERBS: Final = tuple(
     )
 )
 _ADJECTIVES: Final = (
-    ("alt", "old"), ("klein", "small"), ("groß", "big"), ("rot", "red"), ("neu", "new"),
-    ("schön", "beautiful"), ("schwer", "heavy"), ("jung", "young"), ("blau", "blue"),
-    ("schnell", "fast"),
+    ("alt", "old"), ("klein", "small"), ("groß", "big"), ("neu", "new"), ("schön", "beautiful"),
+    ("jung", "young"), ("schnell", "fast"),
 )  # fmt: skip
+_OF_THINGS: Final = (("rot", "red"), ("schwer", "heavy"), ("blau", "blue"), ("leicht", "light"))
 _DEFINITE: Final = {
     "nom": {"m": "der", "f": "die", "n": "das", "p": "die"},
     "acc": {"m": "den", "f": "die", "n": "das", "p": "die"},
@@ -140,7 +140,7 @@ def bilingual_sentences(train: int, validation: int, test: int, seed: int) -> Pa
     while any(len(found[split]) < count for split, count in counts.items()):
         subject = random.choice([noun for noun in _NOUNS if noun.is_person])
         verb = random.choice(_VERBS)
-        thing = random.choice([noun for noun in _NOUNS if noun is not subject])
+        thing = random.choice([noun for noun in _NOUNS if not noun.is_person])
         split = homes.setdefault((subject.de, verb.de, thing.de), _home(random))
         if len(found[split]) < counts[split]:
             german, english = _sentence(subject, verb, thing, random)
@@ -178,7 +178,8 @@ def _sentence(subject: _Noun, verb: _Verb, thing: _Noun, random: Random) -> tupl
 
 
 def _phrase(noun: _Noun, random: Random, *, may_count: bool) -> _Phrase:
-    stem, english = random.choice((*_ADJECTIVES, ("", "")))
+    more = () if noun.is_person else _OF_THINGS
+    stem, english = random.choice((*_ADJECTIVES, *more, ("", "")))
     kind = random.choice(("definite", "indefinite", "plural", "number" if may_count else "plural"))
     german: dict[Case, str] = {}
     gap = f"{english} " if english else ""

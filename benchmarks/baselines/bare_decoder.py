@@ -13,8 +13,8 @@ import sys
 import time
 from statistics import mean, median
 
-_THREADS = sys.argv[2] if len(sys.argv) > 2 else "1"
-os.environ["OPENBLAS_NUM_THREADS"] = _THREADS  # read when numpy is imported
+if __name__ == "__main__":
+    os.environ["OPENBLAS_NUM_THREADS"] = sys.argv[2]  # read when numpy is imported
 
 import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
@@ -83,7 +83,8 @@ def _alias(array: np.ndarray) -> "onnxruntime.OrtValue":
 
 
 def main() -> None:
-    decoder = BareDecoder(sys.argv[1], int(_THREADS), int(sys.argv[3]))
+    model, threads, context = sys.argv[1:]
+    decoder = BareDecoder(model, int(threads), int(context))
     for line in sys.stdin:
         order = json.loads(line)
         sample = {"step_ms": decoder.step_ms(**order), "read_gb_per_s": decoder.read_gb_per_s()}

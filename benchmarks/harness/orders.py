@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from benchmarks.harness.failures import MeasurementFailed
@@ -58,3 +58,6 @@ def ordered(module: str, *arguments: object) -> Iterator[Ordered]:
             yield Ordered(process, errors)
         finally:
             process.kill()
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # an order that nobody took
+                process.stdin.close()

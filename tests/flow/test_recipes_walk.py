@@ -17,7 +17,7 @@ import torch
 from docs.examples.demo_models import DEMO
 from models.manifest import MODEL_FILE
 from service.tasks import open_task
-from service.tasks.base import BatchTask, GenerationTask, Row, ServiceTask
+from service.tasks.base import BatchTask, GenerationTask, Item, Row, ServiceTask
 from service.tasks.text_to_text import TextToText
 from tests.faults.ledger import total
 from tests.flow.alike import assert_alike
@@ -97,10 +97,16 @@ def _of_torch(flow: Flow, task: BatchTask, example: object, given: dict[str, obj
     options = task.parse_options(given)
     prepared = task.preprocess(task.read_json(example), options)
     ask = flow.work.torch_predict(flow.plan) or torch_predict(flow.plan, torch.device("cpu"))
-    rows: list[Row] = []
-    for item in prepared.items:
+
+    def row_of(item: Item) -> Row:
         outputs = ask({name: value[None] for name, value in item.items()})
-        rows.append({name: value[0] for name, value in outputs.items()})
+        return {name: value[0] for name, value in outputs.items()}
+
+    rows = [row_of(item) for item in prepared.items]
+    if (loop := prepared.loop) is not None:
+        while not loop.is_done:
+            loop.take(row_of(loop.item()))
+        rows = loop.rows()
     answer = task.postprocess(rows, prepared, options)
     return json.loads(json.dumps(answer, default=_plain))
 

@@ -103,7 +103,9 @@ def test_the_slope_is_that_of_the_critic() -> None:
 def test_settings_without_effect_are_refused(setting: str) -> None:
     name, _, value = setting.partition("=")
     with pytest.raises(ValidationError, match=name):
-        ImageGanConfig.model_validate({**config().model_dump(), name: value})
+        ImageGanConfig.model_validate(
+            {**config("image-cgan", "loss=hinge").model_dump(), name: value}
+        )
 
 
 def test_an_unconditional_model_has_one_name_and_no_label() -> None:

@@ -4,9 +4,9 @@ Used by `training.quantize`. A dynamically quantised graph measures one scale ov
 caller's tokens would change another's; here every weight has its scale, fixed, and rows stay independent.
 
 What becomes what:
-    matrices      blocks of 32 along the input, each with scale and zero point (MatMulNBits); int4 by
-                  k-quant, which searches scale and zero point for the least weighted error, int8 by
-                  rounding to nearest
+    matrices      blocks of 32 along the input, each with scale and zero point (MatMulNBits), rounded to
+                  nearest. k-quant, HQQ and scales without zero point were tried on a trained decoder of
+                  2M weights: with each of them, bits per token grow by 0.14 to 0.17 %
     output head   int8 in both: it decides between tokens directly, and its error is not averaged away
     embedding     int8, blocks of 32, looked up as it lies (GatherBlockQuantized). A head that was tied to
                   it becomes a matrix of its own
@@ -18,8 +18,6 @@ floats: with 8 bits that is twenty times slower. Both tie a row's result to the 
 Memory: the graph, its copy, and one matrix in between.
 """
 
-import contextlib
-import io
 import logging
 from pathlib import Path
 from types import ModuleType
@@ -72,37 +70,19 @@ def _fold_transposed(graph: GraphProto) -> None:
 
 
 def _blockwise(model: ModelProto, bits: dict[str, int]) -> ModelProto:
-    """`bits`: of every node to be quantised. k-quant packs zero points across rows, which only fits where
-    a row has an even number of blocks; the other matrices are rounded to nearest."""
+    """`bits`: of every node to be quantised."""
     nbits = _quantizers()
-    searched = {name for name, width in bits.items() if width == 4} & _of_even_blocks(model.graph)
-    rounded = {width: {n for n in bits if bits[n] == width} - searched for width in (4, 8)}
-    shared: dict[str, Any] = {"block_size": _BLOCK, "accuracy_level": _ACCURACY_LEVEL}
-    algorithms = [(searched, nbits.KQuantWeightOnlyQuantConfig())] + [
-        (names, nbits.DefaultWeightOnlyQuantConfig(bits=width, is_symmetric=False, **shared))
-        for width, names in rounded.items()
-    ]
-    for names, algorithm in algorithms:
-        if names:
-            others = [name for name in bits if name not in names]
-            quantizer = nbits.MatMulNBitsQuantizer(
-                model, nodes_to_exclude=others, algo_config=algorithm, **shared
-            )
-            with contextlib.redirect_stdout(io.StringIO()):  # it draws a progress bar
-                quantizer.process()
-            model = quantizer.model.model
+    for width in sorted(set(bits.values())):
+        algorithm = nbits.DefaultWeightOnlyQuantConfig(
+            bits=width, block_size=_BLOCK, is_symmetric=False, accuracy_level=_ACCURACY_LEVEL
+        )
+        others = [name for name in bits if bits[name] != width]
+        quantizer = nbits.MatMulNBitsQuantizer(
+            model, nodes_to_exclude=others, algo_config=algorithm
+        )
+        quantizer.process()
+        model = quantizer.model.model
     return model
-
-
-def _of_even_blocks(graph: GraphProto) -> set[str]:
-    weights = _weights(graph)
-    return {
-        node.name
-        for node in graph.node
-        if node.op_type == "MatMul"
-        and node.input[1] in weights
-        and -(-weights[node.input[1]].dims[0] // _BLOCK) % 2 == 0
-    }
 
 
 def _quantizers() -> ModuleType:

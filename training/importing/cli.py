@@ -60,15 +60,15 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "4096)")  # fmt: skip
     add("--precision", choices=("fp32", "int8", "int4"), default="fp32",
         help="text-generation: of the weights (default: %(default)s)")  # fmt: skip
-    add("--parity-atol", type=float, default=0.0, metavar="X",
+    add("--parity-atol", type=float, default=None, metavar="X",
         help="how far torch and ONNX Runtime may differ in an output (default: 0.0001; text-generation, "
         "whose keys and values are kept in float16: 0.05)")  # fmt: skip
     parser.set_defaults(handler=_import)
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    given = (arguments.max_batch_size, arguments.parity_atol, arguments.context)
-    if not all(number >= 0 for number in given):
+    is_positive = arguments.parity_atol is None or arguments.parity_atol > 0
+    if not is_positive or arguments.max_batch_size < 0 or arguments.context < 0:
         raise UsageError("--max-batch-size, --parity-atol and --context are positive numbers")
     # Read by the libraries when they are loaded: not even whether a newer version exists is asked.
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"

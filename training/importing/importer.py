@@ -43,7 +43,7 @@ class Request:
     name: str | None = None
     description: str = ""
     max_batch_size: int = 0
-    parity_atol: float = 0.0
+    parity_atol: float | None = None
     options: ImportOptions = field(default_factory=ImportOptions)
 
 

@@ -13,6 +13,7 @@ from models.errors import UsageError
 from tests.training.fake_work import silent_reporter
 from tests.training.importing.checkpoints import named, picture_parts, save, text_network
 from tests.training.importing.served import imported, silenced
+from training import predict
 from training.errors import DataError, GateFailed
 from training.importing import importer
 from training.importing.checkpoint import open_checkpoint
@@ -58,9 +59,9 @@ def test_a_bundle_that_answers_otherwise_than_its_library_is_not_published(
     vit: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labels in another order: torch and ONNX Runtime agree, the library does not."""
-    torch_side, onnx_side = importer.predict.torch_predict, importer.predict.onnx_predict
-    monkeypatch.setattr(importer.predict, "torch_predict", lambda *a: _wrong(torch_side(*a)))
-    monkeypatch.setattr(importer.predict, "onnx_predict", lambda *a: _wrong(onnx_side(*a)))
+    torch_side, onnx_side = predict.torch_predict, predict.onnx_predict
+    monkeypatch.setattr(predict, "torch_predict", lambda *a: _wrong(torch_side(*a)))
+    monkeypatch.setattr(predict, "onnx_predict", lambda *a: _wrong(onnx_side(*a)))
     with pytest.raises(GateFailed, match=r"library-parity.*nothing was published"):
         imported(vit)
     assert not (vit.parent / "repository").exists()

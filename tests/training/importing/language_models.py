@@ -14,7 +14,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from training.checkpoints import quiet_transformers
 from training.importing.samples import TEXTS
 
-CHAT_TEMPLATE = "{{ bos_token }}{% for message in messages %}[{{ message.role }}]{{ message.content }}{% endfor %}"
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for one in messages %}[{{ one.role }}]{{ one.content }}{% endfor %}"
+)
 _SIZES = {
     "hidden_size": 48,
     "intermediate_size": 64,

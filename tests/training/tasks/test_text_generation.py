@@ -11,12 +11,14 @@ from tokenizers import Tokenizer
 
 from models.bundle import Bundle
 from models.golden import Golden
+from models.manifest import Evaluation
 from service.generation.host import GenerationHost
 from service.generation.request import GenerationEvent, GenerationRequest, SamplingParams
 from tests.training.fake_work import silent_reporter
 from training import recipes
 from training.errors import DataError, GateFailed
 from training.networks.decoder import Decoder
+from training.networks.slot_plan import decoder_predict
 from training.pipeline import Request, run
 from training.settings import with_settings
 from training.tasks.text_generation import TextGenerationWork
@@ -62,13 +64,13 @@ def test_bundle_is_complete(trained: tuple[Bundle, Path]) -> None:
     assert (manifest.task, manifest.runner) == ("text-generation", "generation")
     assert manifest.evaluation[0].metric == "bits-per-byte"
     assert set(manifest.evaluation[0].baselines) >= {"order-3-bytes", "gzip"}
-    assert {gate.name for gate in manifest.gates} == {"parity"}
+    assert {gate.name for gate in manifest.gates} == {"parity", "greedy-parity"}
     assert {"tokenizer.json", "golden.npz", "plots/samples.png", "plots/loss.png"} <= set(
         manifest.files
     )
 
 
-def test_engine_passes_the_exam_and_continues_as_torch_does(trained: tuple[Bundle, Path]) -> None:
+def learned(trained: tuple[Bundle, Path]) -> Decoder:
     bundle, runs = trained
     config = with_settings(recipes.get("pycode-gpt").build_config(), SMALL)
     tokenizer = Tokenizer.from_str(bundle.read_text("tokenizer.json"))
@@ -82,6 +84,28 @@ def test_engine_passes_the_exam_and_continues_as_torch_does(trained: tuple[Bundl
             if key.startswith("network.")
         }
     )
+    return decoder
+
+
+def test_greedy_texts_of_another_network_are_noticed(
+    trained: tuple[Bundle, Path], song: Path
+) -> None:
+    work = work_on(song)
+    work.prepare()
+    graph_side = work.onnx_predict(trained[0].path / "model.onnx")
+    assert graph_side is not None
+    decoder = learned(trained)
+    [gate] = work.verify_more(decoder_predict(decoder), graph_side)
+    assert gate.passed
+    torch.nn.init.normal_(decoder.head.weight)
+    [gate] = work.verify_more(decoder_predict(decoder), graph_side)
+    assert not gate.passed
+
+
+def test_engine_passes_the_exam_and_continues_as_torch_does(trained: tuple[Bundle, Path]) -> None:
+    bundle, _ = trained
+    tokenizer = Tokenizer.from_str(bundle.read_text("tokenizer.json"))
+    decoder = learned(trained)
     prompt = [0, *tokenizer.encode("10 green").ids]
     ids = torch.tensor([prompt])
     with torch.inference_mode():
@@ -101,6 +125,42 @@ def test_engine_passes_the_exam_and_continues_as_torch_does(trained: tuple[Bundl
     host.close()
     expected = ids[0, len(prompt) :].tolist()
     assert tokens == (expected[: expected.index(0)] if 0 in expected else expected)
+
+
+def test_smaller_variants_pass_the_exam_that_is_their_own(trained: tuple[Bundle, Path]) -> None:
+    bundle, _ = trained
+    kept = {variant.precision: variant for variant in bundle.manifest.variants}
+    assert set(kept) == {"int8-weight-only", "int4-weight-only"}
+    bits = bundle.manifest.evaluation[0].value
+    for precision, budget in (("int8-weight-only", 0.01), ("int4-weight-only", 0.03)):
+        variant = kept[precision]
+        assert variant.accuracy_delta <= budget * bits
+        assert set(variant.latency_ms) == {1, 8}
+        host = GenerationHost(bundle, model_file=str(variant.file))
+        try:
+            own = Golden.from_bytes(bundle.read(str(variant.golden_file)))
+            assert host.exam(own) < 1e-3
+        finally:
+            host.close()
+
+
+@pytest.mark.parametrize(
+    ("precision", "value", "objection"),
+    [
+        ("int8-weight-only", 2.019, ""),
+        ("int8-weight-only", 2.021, "bits-per-byte grow by 1.05%, more than 1.00%"),
+        ("int4-weight-only", 2.059, ""),
+        ("int4-weight-only", 2.061, "bits-per-byte grow by 3.05%, more than 3.00%"),
+    ],
+)
+def test_a_variant_may_cost_a_part_of_the_bits(
+    precision: str, value: float, objection: str, song: Path
+) -> None:
+    before = Evaluation(
+        dataset="d", split="s", metric="bits-per-byte", value=2, higher_is_better=False, samples=1
+    )
+    after = before.model_copy(update={"value": value})
+    assert work_on(song).variant_objection(precision, (before,), (after,)) == objection
 
 
 def test_run_that_is_worse_than_three_bytes_of_context_publishes_nothing(

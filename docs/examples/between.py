@@ -16,6 +16,7 @@ from PIL import Image
 
 MODEL, CLASSES = "digits-vae", "0123456789"
 OPTIONS = {"seed": 4, "interpolate_to": 11, "frames": 12, "size": "32x32"}
+_GAP = 6  # pixels between two pictures
 
 
 def strip(url: str, prompt: str) -> Image.Image:
@@ -34,9 +35,13 @@ def main() -> None:
     url = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
     target = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).with_name("between.png")
     strips = [strip(url, prompt) for prompt in CLASSES]
-    sheet = Image.new("L", (strips[0].width, sum(each.height for each in strips)))
+    side = strips[0].height
+    step, frames = side + _GAP, strips[0].width // side
+    sheet = Image.new("L", (frames * step + _GAP, len(strips) * step + _GAP), color=128)
     for row, each in enumerate(strips):
-        sheet.paste(each, (0, row * each.height))
+        for column in range(frames):
+            frame = each.crop((column * side, 0, (column + 1) * side, side))
+            sheet.paste(frame, (column * step + _GAP, row * step + _GAP))
     sheet.save(target, optimize=True)
     print(target)
 

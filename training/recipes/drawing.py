@@ -33,8 +33,8 @@ def image_cgan() -> ImageGanConfig:
     """Pictures in one run of a small network.
 
     Tried against hinge loss with spectral norm and a critic twice as quick, 60 epochs each on digits: R1 took
-    109 instead of 87 seconds of one core, and pictures differ from each other as real ones do (0.89 instead of
-    0.51 of the distance to the nearest).
+    109 instead of 87 seconds of one core, and pictures differ from each other as real ones do (0.89 instead
+    of 0.51 of the distance to the nearest).
     """
     return ImageGanConfig(
         recipe="image-cgan",

@@ -45,7 +45,7 @@ class GanModule(AveragedModule):
         self._take_step(generator, loss, self.network)
         self.critic.requires_grad_(True)
         for scheduler in self.lr_schedulers():  # type: ignore[union-attr]
-            scheduler.step()  # type: ignore[call-arg]
+            scheduler.step()
         self.log("train_loss", critic_loss)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:

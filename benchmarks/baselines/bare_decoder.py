@@ -16,8 +16,8 @@ from statistics import mean, median
 if __name__ == "__main__":
     os.environ["OPENBLAS_NUM_THREADS"] = sys.argv[2]  # read when numpy is imported
 
-import numpy as np  # noqa: E402
-import onnxruntime  # noqa: E402
+import numpy as np
+import onnxruntime
 
 _READ_BYTES = 512 << 20  # beyond any cache
 _READS = 5

@@ -21,6 +21,7 @@ import onnxruntime_genai as genai  # type: ignore[import-untyped]
 
 _STAGGER_S = 0.1
 _EVENTS = 64
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Writer:
         moments: list[float] = []
         joins = [time.perf_counter() + caller * _STAGGER_S for caller in range(order.callers)]
         while (now := time.perf_counter()) < end or not moments:
+            if now > end + _PATIENCE_S:
+                raise RuntimeError("genai's Engine wrote nothing")
             while joins and joins[0] <= now:
                 joins.pop(0)
                 self._begin(engine, *next(lengths))

@@ -62,17 +62,21 @@ def test_genais_graphs_compute_what_the_slot_graph_computes(
 ) -> None:
     ids = np.random.default_rng(0).integers(0, _TINY.vocabulary, (2, 9))
     cache = np.zeros((2, _TINY.kv_heads, 9, _TINY.head_size), np.float16)
-    empty = {
+    empty: dict[str, np.ndarray] = {
         f"past.{layer}.{side}": cache for layer in range(_TINY.layers) for side in ("key", "value")
     }
-    slot = {
+    slot: dict[str, np.ndarray] = {
         "ids": ids,
         "seqlens_k": np.full(2, 8, np.int32),
         "total": np.array([9], np.int32),
         "logit_idx": np.arange(18),
     }
     expected = _logits(models["fp32"], {**slot, **empty}).reshape(2, 9, -1)
-    masked = {"ids": ids, "attention_mask": np.ones((2, 9), np.int64), **empty}
+    masked: dict[str, np.ndarray] = {
+        "ids": ids,
+        "attention_mask": np.ones((2, 9), np.int64),
+        **empty,
+    }
     for batch in (1, 8):
         folder = tmp_path / str(batch)
         genai_folder(folder, models["fp32"], _TINY, 1, batch)

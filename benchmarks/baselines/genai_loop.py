@@ -72,7 +72,7 @@ class Writer:
         engine = genai.Engine(self._batching)
         events = engine.create_event_buffer(_EVENTS)
         lengths = itertools.cycle(order.lengths)
-        running = 0
+        running: set[Any] = set()  # the engine drops a request that nobody holds
         moments: list[float] = []
         joins = [time.perf_counter() + caller * _STAGGER_S for caller in range(order.callers)]
         while (now := time.perf_counter()) < end or not moments:
@@ -80,8 +80,7 @@ class Writer:
                 raise RuntimeError("genai's Engine wrote nothing")
             while joins and joins[0] <= now:
                 joins.pop(0)
-                self._begin(engine, *next(lengths))
-                running += 1
+                running.add(self._begin(engine, *next(lengths)))
             if not running:
                 continue
             for event in engine.run(events):
@@ -93,16 +92,17 @@ class Writer:
                 if flags & int(genai.EngineEventFlags.TURN_FINISHED):
                     event.request.close()
                     joins.append(now)
-                    running -= 1
+                    running.discard(event.request)
         return moments
 
-    def _begin(self, engine: Any, prompt: int, answer: int) -> None:
+    def _begin(self, engine: Any, prompt: int, answer: int) -> Any:
         request = engine.create_request()
         options = genai.TurnOptions(request)
         options.set_do_sample(False)
         options.set_max_generated_tokens(answer)
         options.set_min_generated_tokens(answer)
         request.begin_turn(self._prompt(prompt), options)
+        return request
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ class RecurrentSlot(nn.Module):
         cached = (seqlens_k + 1 - fed).clamp(min=0).to(torch.int64)  # [B]
         before = self._states(past, cached, network.first_states(value, mask))
         count = (seqlens_k + 1).to(torch.int64) - cached  # tokens of this step, [B]
-        top, last = self._read(network.embedding(ids), before, count)
+        top, last = self._read(network.embed(ids), before, count)
         present = self._written(past, cached, top, last)
         bias = (mask == 0)[:, None, :].to(torch.float32) * _HIDDEN
         mixed = network.attend(top, key, value, bias)

@@ -57,10 +57,16 @@ class RecurrentSeq2Seq(Seq2Seq):
         self.mix = nn.Linear(2 * units, width)
         self.head = nn.Linear(width, vocabulary, bias=False)
         self.dropout = nn.Dropout(dropout)
-        for weight in self.recurrent.parameters():
-            (nn.init.orthogonal_ if weight.dim() == 2 else nn.init.zeros_)(weight)
+        for name, weight in self.recurrent.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in torch.split(weight.data, units):
+                    nn.init.orthogonal_(gate)
+            elif name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(weight)
+            else:
+                nn.init.zeros_(weight)
         for embedding in (self.embedding, self.source_embedding):
-            nn.init.normal_(embedding.weight, std=0.1)
+            nn.init.normal_(embedding.weight, std=width**-0.5)
         if config.tied_embeddings:
             self.head.weight = self.embedding.weight
 
@@ -71,7 +77,7 @@ class RecurrentSeq2Seq(Seq2Seq):
 
     @override
     def encode(self, source: Tensor, mask: Tensor) -> list[Tensor]:
-        x: Tensor = self.dropout(self.source_embedding(source))
+        x: Tensor = self.dropout(self.source_embedding(source) * self.scale)
         lengths = mask.sum(dim=1).clamp(min=1)
         for layer in self.encoder:
             x = self.dropout(layer(x, lengths))
@@ -80,10 +86,20 @@ class RecurrentSeq2Seq(Seq2Seq):
     @override
     def decode(self, answer: Tensor, cross: Sequence[Tensor], mask: Tensor) -> Tensor:
         first = self.first_states(cross[1], mask)  # [B, 2, E]
-        states, _ = self.read(self.dropout(self.embedding(answer)), first)
+        states, _ = self.read(self.dropout(self.embed(answer)), first)
         bias = (mask == 0)[:, None, :].to(states.dtype) * _FORBIDDEN
         logits: Tensor = self.head(self.attend(states, cross[0], cross[1], bias))
         return logits
+
+    @property
+    def scale(self) -> float:
+        """Embeddings times √D: what the cells read has unit variance, the tied head's rows are small."""
+        return float(self.config.width**0.5)
+
+    def embed(self, answer: Tensor) -> Tensor:
+        """answer int64 [B, T] → [B, T, D]"""
+        embedded: Tensor = self.embedding(answer) * self.scale
+        return embedded
 
     def first_states(self, value: Tensor, mask: Tensor) -> Tensor:
         """value [B, 1, S, E], mask [B, S] → [B, 2, E]"""

@@ -27,7 +27,6 @@ def translation_gru() -> TextToTextConfig:
         kind="translation",
         network="recurrent",
         recurrent=RecurrentSeq2SeqConfig(width=96, units=128),
-        optim=_optim(learning_rate=4e-3, optimizer="adam", weight_decay=0.0),
         gates=_gates(50.0, "copy-source", "nearest-source"),
     )
 
@@ -39,6 +38,8 @@ def summarization() -> TextToTextConfig:
         transformer=TransformerSeq2SeqConfig(
             width=128, encoder_layers=2, decoder_layers=2, heads=4, kv_heads=4, hidden=256
         ),
+        epochs=4,
+        batch_size=4096,
         max_source_tokens=192,
         max_answer_tokens=48,
         gates=_gates(0.7, "copy-source", "nearest-source", "first-sentence", budget=0.01),

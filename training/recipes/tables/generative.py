@@ -137,7 +137,6 @@ RECIPES = (
             *_TRANSLATION,
             "recurrent.width=256",
             "recurrent.units=384",
-            "optim.learning_rate=0.001",
         ),
         tiny=(*_SMALL_PAIRS, "recurrent.width=16", "recurrent.units=16"),
     ),

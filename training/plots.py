@@ -139,6 +139,30 @@ def image_sheet(path: Path, images: Sequence[Array], captions: Sequence[str]) ->
     _save(figure, path)
 
 
+def montage(path: Path, rows: Sequence[Sequence[Array] | Array], captions: Sequence[str]) -> None:
+    """Rows of equally many pictures, each float [C, H, W] in 0–1, as one; a caption beside each row.
+
+    Much quicker than a sheet, which has axes for each picture.
+    """
+    framed = [
+        [np.pad(image, ((0, 0), (1, 1), (1, 1)), constant_values=0.5) for image in row]
+        for row in rows
+    ]
+    whole = np.concatenate([np.concatenate(row, axis=2) for row in framed], axis=1)
+    height, width = framed[0][0].shape[1:]
+    figure, axes = _figure(0.6 * len(rows[0]) + 1.0, 0.6 * height / width * len(rows) + 0.3)
+    pixels = np.clip(whole, 0.0, 1.0).transpose(1, 2, 0)
+    axes.imshow(
+        pixels[:, :, 0] if pixels.shape[2] == 1 else pixels,
+        cmap="gray", vmin=0, vmax=1, interpolation="nearest",
+    )  # fmt: skip
+    places = [(row + 0.5) * height - 0.5 for row in range(len(rows))]
+    axes.set_yticks(places, captions, fontsize=7, parse_math=False)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    _save(figure, path)
+
+
 def text_sheet(path: Path, texts: Sequence[str]) -> None:
     """Texts one below the other in a typewriter face, long lines wrapped."""
     blocks = ["\n".join(_wrapped(text)) for text in texts]

@@ -63,3 +63,13 @@ def test_the_same_picture_is_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         plots.confusion_matrix(tmp_path / name, np.eye(3, dtype=np.int64), ["x", "y", "z"])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_montage_shows_every_picture_in_its_row(tmp_path: Path, channels: int) -> None:
+    rows = [[np.full((channels, 8, 8), 1.0)] * 4, [np.full((channels, 8, 8), 0.0)] * 4]
+    plots.montage(tmp_path / "montage.png", rows, ["white", "$black"])
+    shades = np.asarray(Image.open(tmp_path / "montage.png").convert("L"))
+    height = shades.shape[0]
+    assert (shades[: height // 2] == 255).mean() > (shades[height // 2 :] == 255).mean()
+    assert (shades[height // 2 :] == 0).mean() > 0.3

@@ -32,6 +32,7 @@ UNCONDITIONAL_PROMPT = "any"
 
 _SHOWN_PER_CLASS = 10
 _SHOWN_CLASSES = 20
+_SHOWN_ROWS = 6  # where there are no classes
 _SHOWN_SIDE = 128  # pixels, about; tiny pictures are enlarged for people
 _LIKENESS_TITLE = "How the pictures are judged"
 
@@ -76,12 +77,15 @@ class DrawingWork(ImageWork[DrawingConfigT]):
 
     def plots(self, folder: Path, predict: Predict) -> None:
         """samples.png: a row of pictures for each class."""
-        shown = np.repeat(np.arange(min(self.classes, _SHOWN_CLASSES)), _SHOWN_PER_CLASS)
-        if not self.is_conditional:
-            shown = np.zeros(5 * _SHOWN_PER_CLASS, np.int64)
-        pictures = self.draw(shown.astype(np.int64), 0, predict)
-        captions = [self.prompts[label] for label in shown] if self.is_conditional else [""] * 50
-        plots.image_sheet(folder / "samples.png", list(pictures), captions)
+        rows = min(self.classes, _SHOWN_CLASSES) if self.is_conditional else _SHOWN_ROWS
+        labels = np.repeat(np.arange(rows, dtype=np.int64), _SHOWN_PER_CLASS)
+        pictures = self.draw(labels, 0, predict)
+        sheet = pictures.reshape(rows, _SHOWN_PER_CLASS, *pictures.shape[1:])
+        plots.montage(folder / "samples.png", list(sheet), self.captions(rows))
+
+    def captions(self, rows: int) -> list[str]:
+        """Of so many rows of pictures, a class each where there are classes."""
+        return list(self.prompts[:rows]) if self.is_conditional else [""] * rows
 
     def tables(self, predict: Predict) -> tuple[CardTable, ...]:  # noqa: ARG002
         judge = f"a small residual classifier, accuracy {self.judge.accuracy.value:.1%} on test pictures"
@@ -158,12 +162,15 @@ class DrawingWork(ImageWork[DrawingConfigT]):
         # Every pixel by itself as in some real picture: all levels are right, and nothing else is.
         mixed = np.random.default_rng(self.config.seed).permuted(half[:size], axis=0)
         drawn = features[np.random.default_rng(1).permutation(len(features))[:size]]
+        interval = None  # hundred distances: for the main figure alone
+        if not self.is_conditional:
+            interval = drawing_metrics.frechet_interval(drawn, half_features, self.config.seed)
         return self._figure(
             "frechet-distance",
             drawing_metrics.frechet_distance(drawn, half_features),
             size,
             higher_is_better=False,
-            interval=drawing_metrics.frechet_interval(drawn, half_features, self.config.seed),
+            interval=interval,
             baselines={
                 "halves-of-real": drawing_metrics.frechet_distance(other_features, half_features),
                 "mixed-pixels": drawing_metrics.frechet_distance(

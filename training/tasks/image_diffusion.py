@@ -89,9 +89,8 @@ class ImageDiffusionWork(DrawingWork[ImageDiffusionConfig]):
         labels = np.arange(min(self.classes, _PATH_CLASSES), dtype=np.int64)
         path = self._path(self._noise(len(labels), 0), labels, predict)
         chosen = np.linspace(0, len(path) - 1, _PATH_STEPS).round().astype(int)
-        pictures = [path[step][row] for row in range(len(labels)) for step in chosen]
-        captions = [f"{self.prompts[row]}: step {step}" for row in labels for step in chosen]
-        plots.image_sheet(folder / "path.png", pictures, captions)
+        rows = [[path[step][row] for step in chosen] for row in range(len(labels))]
+        plots.montage(folder / "path.png", rows, self.captions(len(rows)))
 
     @property
     def _block(self) -> DiffusionPreprocessing:

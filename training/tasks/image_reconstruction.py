@@ -129,8 +129,7 @@ class ImageReconstructionWork(ImageWork[ImageReconstructionConfig]):
         clean = self._scaled(self.images.test.pixels[:_SHOWN])
         given = self._noisy(clean, self.config.noise_level, 1)
         redrawn = self._redrawn(given, predict)
-        captions = [name for name in ("real", "given", "redrawn") for _ in clean]
-        plots.image_sheet(folder / "samples.png", [*clean, *given, *redrawn], captions)
+        plots.montage(folder / "samples.png", [clean, given, redrawn], ["real", "given", "redrawn"])
         if self.config.interpolates:
             self._draw_between(folder, clean, predict)
 
@@ -142,14 +141,14 @@ class ImageReconstructionWork(ImageWork[ImageReconstructionConfig]):
         return [self._inputs(self._noisy(clean, self.config.noise_level, 3), mix=0.5)]
 
     def _draw_between(self, folder: Path, pictures: Array, predict: Predict) -> None:
-        frames = []
+        frames: list[Array] = []
         for first, second in zip(pictures[::2], pictures[1::2], strict=False):
             begin, end = (np.repeat(each[None], _FRAMES, axis=0) for each in (first, second))
             inputs = self._inputs(begin, mix=0.0)
             inputs["image_to"] = self._inputs(end, mix=0.0)["image"]
             inputs["mix"] = np.linspace(0, 1, _FRAMES, dtype=np.float32)
-            frames += list(predict(inputs)["redrawn"])
-        plots.image_sheet(folder / "interpolation.png", frames, [""] * len(frames))
+            frames.append(predict(inputs)["redrawn"])
+        plots.montage(folder / "interpolation.png", frames, [""] * len(frames))
 
     def _figure(
         self,

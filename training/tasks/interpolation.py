@@ -21,12 +21,15 @@ def draw_interpolation(folder: Path, work: DrawingWork[Any], size: int, predict:
     rows = min(work.classes, _CLASSES) if work.is_conditional else _CLASSES
     ends = generator.standard_normal((rows, 2, size)).astype(np.float32)
     noise = np.stack(
-        [between(ends[row, 0], ends[row, 1], share) for row in range(rows) for share in shares(_FRAMES)]
+        [
+            between(ends[row, 0], ends[row, 1], share)
+            for row in range(rows)
+            for share in shares(_FRAMES)
+        ]
     )
     inputs = {"noise": noise}
     if work.is_conditional:
         inputs["label"] = np.repeat(np.arange(rows, dtype=np.int64), _FRAMES)
-    captions = [
-        work.prompts[row % len(work.prompts)] for row in range(rows) for _ in range(_FRAMES)
-    ]
-    plots.image_sheet(folder / "interpolation.png", list(predict(inputs)["image"]), captions)
+    pictures = predict(inputs)["image"]
+    sheet = pictures.reshape(rows, _FRAMES, *pictures.shape[1:])
+    plots.montage(folder / "interpolation.png", list(sheet), work.captions(rows))

@@ -37,6 +37,7 @@ def _rows(report: dict[str, object]) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_every_promised_row_has_a_figure(scenario: Scenario, tmp_path: Path) -> None:
     if scenario.needs_wrk and wrk_version() is None:

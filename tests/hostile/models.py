@@ -19,6 +19,7 @@ from tests.service.bundles import (
     digits_bundle,
     language_bundle,
     painter_bundle,
+    redrawer_bundle,
     tensor_bundle,
 )
 from tests.service.generation.translators import translator
@@ -51,6 +52,7 @@ def publish_every_kind(folder: Path) -> Path:
         digits_bundle(unopened / "repository"),
         language_bundle(unopened / "repository"),
         painter_bundle(unopened / "repository"),
+        redrawer_bundle(unopened / "repository"),
         tensor_bundle(unopened / "repository"),
         detection_bundle(unopened / "repository"),
         segmentation_bundle(unopened / "repository"),

@@ -244,10 +244,10 @@ def test_openais_client_draws(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     ("members", "kind"),
     [
-        ({"stream": True}, openai.BadRequestError),
+        ({"suffix": "y"}, openai.BadRequestError),
         ({"temperature": 5}, openai.BadRequestError),
         ({"max_tokens": 10_000}, openai.BadRequestError),
-        ({"logprobs": 2}, openai.BadRequestError),
+        ({"logprobs": 2_000}, openai.BadRequestError),
         ({"model": "nobody"}, openai.NotFoundError),
     ],
 )

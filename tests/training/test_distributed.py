@@ -69,6 +69,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_two_processes_learn_what_one_does_and_one_publishes(tmp_path: Path) -> None:
     (tmp_path / "song.txt").write_text(
         "".join(f"{n} green bottles hanging on the wall,\n" for n in range(300))

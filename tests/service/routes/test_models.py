@@ -5,7 +5,7 @@ from tests.service.fakes import Service
 
 def test_one_list_serves_openais_and_kserves_clients(service: Service) -> None:
     body = service.client.get("/v1/models").json()
-    names = ["digits", "double", "language-id", "painter", "writer"]
+    names = ["chat", "digits", "double", "language-id", "painter", "writer"]
     assert body["object"] == "list"
     assert body["models"] == names
     assert [model["id"] for model in body["data"]] == names

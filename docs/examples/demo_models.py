@@ -59,7 +59,7 @@ DEMO = (
     DemoModel(
         "answers",
         (
-            "facts.train=2500",
+            "facts.train=1800",
             "facts.test=400",
             "epochs=3",
             "recurrent.units=32",
@@ -82,7 +82,7 @@ DEMO = (
         ),
     ),
     DemoModel("digits"),
-    DemoModel("digits-vae"),
+    DemoModel("digits-vae", ("epochs=80", "judge_epochs=12")),
     DemoModel("language-id"),
     DemoModel(
         "visual-anomaly",
@@ -102,7 +102,7 @@ DEMO = (
         (
             *_SMALL_SCENES,
             "scenes.side=48",
-            "scenes.train=1400",
+            "scenes.train=1000",
             "epochs=3",
             "batch_size=4",
             "optim.learning_rate=0.006",
@@ -125,5 +125,5 @@ DEMO = (
             "gates.accuracy_floor=0.55",
         ),
     ),
-    DemoModel("pycode-gpt", ("epochs=4",)),
+    DemoModel("pycode-gpt", ("epochs=3",)),
 )

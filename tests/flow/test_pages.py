@@ -27,7 +27,7 @@ class Servers:
     def url(self, block: Block) -> str:
         key = (block.page if block.flags else "", block.flags)
         if key not in self._running:
-            repository = self._scratch / f"repository-{len(self._running)}"
+            repository = self._scratch / f"repository-{len(list(self._scratch.iterdir()))}"
             shutil.copytree(self._repository, repository)
             server = running("--repository", str(repository), *block.flags)
             self._running[key] = self._stack.enter_context(server)

@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed-$(RUNTIME)
 SOURCES := slipway.py models service training
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check format bench docs lock clean
+.PHONY: help install tools demo serve test check format bench docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),train,otel,dev]"
 	@rm -f $(VENV)/.installed-*
 	@touch $@
+
+tools: ## install helm, promtool and the other pinned tools of the tests into .tools (GROUP="npm prometheus" for some)
+	@$(PYTHON) tools/install.py $(GROUP)
 
 demo: install ## train a model for every kind of work, serve them, ask each one a question (Ctrl-C ends it)
 	@$(BIN)/python -m docs.examples.demo
@@ -62,5 +65,5 @@ lock: ## resolve the dependencies anew into constraints.txt
 	@sort -f -o constraints.txt constraints.txt && rm -rf build/lock
 
 clean: ## remove what can be made again; published models stay
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .tools build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

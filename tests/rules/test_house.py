@@ -109,19 +109,22 @@ def test_the_readme_names_real_commands() -> None:
         assert result.returncode == 0, f"slipway {command}: {result.stderr}"
 
 
-@pytest.mark.parametrize("target", ["install", "demo", "serve", "test", "check", "bench", "clean"])
+@pytest.mark.parametrize(
+    "target", ["install", "tools", "demo", "serve", "test", "check", "bench", "clean"]
+)
 def test_make_help_lists_every_front_door(target: str) -> None:
     result = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert f"make {target}" in result.stdout
 
 
-def test_ci_calls_exactly_the_readmes_test_command() -> None:
+def test_ci_installs_the_tools_and_calls_the_readmes_test_command() -> None:
     commands = [
         line
         for line in (ROOT / ".ci" / "run").read_text().splitlines()
         if line and not line.startswith(("#", "set ", "cd "))
     ]
-    assert commands == ["make test"]
+    assert commands[:2] == ["make tools", "make test"]
+    assert all(command.startswith("make ") for command in commands)
     assert "make test" in _readme_commands()
 
 

@@ -174,7 +174,7 @@ class Exchange:
         if self._place is not None and self._lane.quota is not None:
             self._lane.quota.leave(self._place)
             self._place = None
-        meters.answered(ENDPOINT, code, seconds, reason)
+        meters.answered(ENDPOINT, code, seconds, reason, self._trace)
         self._observer.record(
             "POST",
             plan.path,

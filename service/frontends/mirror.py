@@ -107,6 +107,7 @@ class Mirror:
             meters.pending = lambda: batcher.pending_rows
         meters.is_ready = lambda: model.is_ready
         meters.load_s = state.load_s
+        meters.loaded_at_s = state.loaded_at_s
         if (report := state.report) is not None:
             meters.session = SessionInfo.of(self._settings.provider, report)
         return model

@@ -25,6 +25,7 @@ class ModelState:
     reason: str
     handle: int
     load_s: float
+    loaded_at_s: float
     report: LoadReport | None
 
     @property
@@ -104,5 +105,6 @@ def _state(model: ServedModel, handle: int) -> ModelState:
         model.reason,
         handle,
         model.meters.load_s,
+        model.meters.loaded_at_s,
         model.report,
     )

@@ -98,6 +98,7 @@ class Loading:
             meters.pending = lambda: batcher.pending_rows
         meters.is_ready = lambda: model.can_answer
         meters.load_s = time.perf_counter() - began
+        meters.loaded_at_s = time.time()
         active = report.provider.removesuffix("ExecutionProvider").lower()
         meters.session = SessionInfo(self._settings.provider, active, report.threads)
         model.reason = ""

@@ -3,35 +3,13 @@
 `exposition` writes them; `docs/observability.md` is tested against this list.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
 
 from service.observability.engine_meters import MEASURES
+from service.observability.family import Cell, Family, HistogramFamily, Labels, Sample
 from service.observability.histogram import Histogram
 from service.observability.meters import Dump, ModelMeters
 from service.observability.metrics import Metrics
-
-Kind = Literal["counter", "gauge", "histogram"]
-Labels = tuple[tuple[str, str], ...]
-Sample = tuple[Labels, float]
-
-
-class Family(NamedTuple):
-    """`name` without prefix, but with a counter's `_total`."""
-
-    name: str
-    kind: Kind
-    help: str
-    labels: tuple[str, ...]
-    samples: Callable[[Metrics], Iterable[Sample]]
-
-
-class HistogramFamily(NamedTuple):
-    name: str
-    help: str
-    labels: tuple[str, ...]
-    cells: Callable[[Metrics], Iterable[tuple[Labels, Histogram]]]
-    kind: Kind = "histogram"
 
 
 def _of(meters: ModelMeters, *more: tuple[str, str]) -> Labels:
@@ -102,11 +80,11 @@ def _frontends(metrics: Metrics) -> list[Dump]:
     return metrics.frontends or [metrics.gauges()]
 
 
-def _loop_lag(metrics: Metrics) -> Iterator[tuple[Labels, Histogram]]:
+def _loop_lag(metrics: Metrics) -> Iterator[Cell]:
     for frontend in _frontends(metrics):
         cell = Histogram()
         cell.add(frontend["loop_lag"])
-        yield (("frontend", frontend["name"]),), cell
+        yield Cell((("frontend", frontend["name"]),), cell)
 
 
 def _per_process(attribute: str) -> Callable[[Metrics], Iterator[Sample]]:
@@ -120,10 +98,11 @@ def _per_process(attribute: str) -> Callable[[Metrics], Iterator[Sample]]:
 def _model_histogram(
     name: str, help: str, is_shown: Callable[[ModelMeters], bool] = lambda _: True
 ) -> HistogramFamily:
-    def cells(metrics: Metrics) -> Iterator[tuple[Labels, Histogram]]:
+    def cells(metrics: Metrics) -> Iterator[Cell]:
         for meters in metrics.models():
             if is_shown(meters):
-                yield _of(meters), meters.histograms()[name]
+                exemplars = meters.exemplars if name == _TRACED else None
+                yield Cell(_of(meters), meters.histograms()[name], exemplars)
 
     return HistogramFamily(name, help, _MODEL, cells)
 
@@ -153,6 +132,7 @@ def _ended(metrics: Metrics) -> Iterator[Sample]:
             yield _of(meters, ("reason", reason)), count
 
 
+_TRACED = "request_seconds"
 _MODEL = ("model", "version")
 _REASON = (*_MODEL, "reason")
 
@@ -282,6 +262,13 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "Opening the version and replaying its golden exam, the last time.",
         _MODEL,
         _per_model(lambda meters: meters.load_s),
+    ),
+    Family(
+        "model_load_timestamp_seconds",
+        "gauge",
+        "When the version was loaded, the last time, in seconds since 1970.",
+        _MODEL,
+        _per_model(lambda meters: meters.loaded_at_s),
     ),
     Family(
         "model_load_failures_total",

@@ -12,7 +12,9 @@ from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from service.observability.engine_meters import EngineMeters
+from service.observability.exemplars import Exemplars
 from service.observability.histogram import Histogram
+from service.observability.trace_context import Trace
 from service.observability.written import WrittenMeters
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class ModelMeters:
     def __init__(self, name: str, version: int) -> None:
         self.labels = (name, str(version))
         self.phases = {phase: Histogram() for phase in PHASES}
+        self.exemplars = Exemplars()
         self.batch_size = Histogram(SIZES)
         self.batches: dict[int, BatchTimes] = {}
         self.inference_count = 0
@@ -79,14 +82,19 @@ class ModelMeters:
         self.load_failures: defaultdict[str, int] = defaultdict(int)
         self.in_flight = 0
         self.load_s = 0.0
+        self.loaded_at_s = 0.0
         self.session: SessionInfo | None = None
         self.pending: Callable[[], int] = lambda: 0
         self.is_ready: Callable[[], bool] = lambda: False
 
-    def answered(self, endpoint: str, code: int, seconds: float, reason: str = "") -> None:
+    def answered(
+        self, endpoint: str, code: int, seconds: float, reason: str = "", trace: Trace | None = None
+    ) -> None:
         """An inference request has its answer, whatever it is; `reason` when it is not a good one."""
         self.requests[endpoint, code] += 1
         self.phases["request"].observe(seconds)
+        if trace is not None and trace.is_sampled:
+            self.exemplars.observed(seconds, trace.trace_id, time.time())
         if code >= 400:
             self.fail_count += 1
             self.fail_s += seconds
@@ -145,6 +153,7 @@ class ModelMeters:
             "sums": [getattr(self, name) for name in _SUMS],
             "reasons": [dict(getattr(self, name)) for name in _REASONS],
             "requests": dump_pairs(self.requests),
+            "exemplars": self.exemplars.dump(),
             "written": self.written.dump(),
             "engine": self.engine.dump(),
             "last_inference_ms": self.last_inference_ms,
@@ -152,6 +161,7 @@ class ModelMeters:
             "pending": self.pending(),
             "is_ready": bool(self.is_ready()),
             "load_s": self.load_s,
+            "loaded_at_s": self.loaded_at_s,
             "session": None if self.session is None else asdict(self.session),
         }
 
@@ -171,6 +181,7 @@ class ModelMeters:
             for reason, count in reasons.items():
                 getattr(self, name)[reason] += count
         add_pairs(self.requests, dump["requests"])
+        self.exemplars.add(dump["exemplars"])
         self.written.add(dump["written"])
         self.engine.add(dump["engine"])
         self.last_inference_ms = max(self.last_inference_ms, dump["last_inference_ms"])
@@ -185,6 +196,7 @@ class ModelMeters:
         self.pending = lambda: waiting
         self.is_ready = lambda: is_ready
         self.load_s = max((dump["load_s"] for dump in dumps), default=0.0)
+        self.loaded_at_s = max((dump["loaded_at_s"] for dump in dumps), default=0.0)
         sessions = [dump["session"] for dump in dumps if dump["session"] is not None]
         self.session = SessionInfo(**sessions[0]) if sessions else None
 
@@ -192,7 +204,9 @@ class ModelMeters:
 class SilentMeters(ModelMeters):
     """Measures nothing: for comparing what measuring costs."""
 
-    def answered(self, endpoint: str, code: int, seconds: float, reason: str = "") -> None:
+    def answered(
+        self, endpoint: str, code: int, seconds: float, reason: str = "", trace: Trace | None = None
+    ) -> None:
         pass
 
     def ran(

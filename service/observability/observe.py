@@ -178,7 +178,7 @@ class Observed:
         if key is None:
             metrics.other(endpoint, code, reason)
         elif scope["method"] == "POST":
-            metrics.model(key).answered(endpoint, code, seconds, reason or "bad_request")
+            metrics.model(key).answered(endpoint, code, seconds, reason or "bad_request", trace)
         else:  # a question about the model, not to it
             metrics.model(key).requests[endpoint, code] += 1
         queue_s, infer_s = scope.get("slipway.times", (0.0, 0.0))

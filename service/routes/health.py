@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from service.observability.exposition import CONTENT_TYPE, text
+from service.observability.exposition import content_type, text
 from service.observability.metrics import Metrics
 from service.registry import ModelRegistry
 from service.responses import Json
@@ -35,6 +35,8 @@ async def ready(request: Request) -> Json:
 
 @router.get("/metrics", summary="Prometheus metrics")
 async def metrics(request: Request) -> Response:
-    """Text format 0.0.4; histograms in seconds. The sum over all front ends, whichever is asked."""
+    """Text format 0.0.4, or OpenMetrics for a scraper that takes it; histograms in seconds. The sum over all
+    front ends, whichever is asked."""
     found: Metrics = request.app.state.metrics
-    return Response(text(await found.total()), media_type=CONTENT_TYPE)
+    form = content_type(request.headers.get("accept", ""))
+    return Response(text(await found.total(), form), media_type=form)

@@ -9,10 +9,10 @@ SNAPSHOT = Snapshot(
     number=7,
     models=(
         ModelState(
-            "digits", 3, "/r/digits/3", "2026-01-01T00:00:00Z", "ready", "", 12, 0.5,
+            "digits", 3, "/r/digits/3", "2026-01-01T00:00:00Z", "ready", "", 12, 0.5, 1.7e9,
             LoadReport(0.4, 1e-6, "CPUExecutionProvider", 2, {"a": "b"}),
         ),
-        ModelState("new", 1, "/r/new/1", "2026-01-02T00:00:00Z", "loading", "", 0, 0.0, None),
+        ModelState("new", 1, "/r/new/1", "2026-01-02T00:00:00Z", "loading", "", 0, 0.0, 0.0, None),
     ),
     refused=(("bad", 2, "its exam failed", True), ("old", 1, "unloaded", False)),
     required=("digits",),

@@ -1,6 +1,7 @@
 """A lazy model's first request waits for it; however many come, it is loaded once."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,10 @@ async def test_requests_wait_and_share_one_load(tmp_path: Path) -> None:
         waiting = [asyncio.create_task(acquire({}, world.registry, "m", None)) for _ in range(50)]
         await until(lambda: "load m/1" in world.pool.events)
         assert not any(task.done() for task in waiting)
+        assert world.metrics.model(M1).loaded_at_s == 0
         gate.set()
         models = await asyncio.gather(*waiting)
+    assert world.metrics.model(M1).loaded_at_s == pytest.approx(time.time(), abs=60)
     assert world.pool.events == ["examine m/1", "load m/1"]
     assert all(model.is_ready for model in models)
     assert models[0].task is None, "what only typed requests need is not opened for tensors"

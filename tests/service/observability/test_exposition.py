@@ -8,14 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 from prometheus_client import Metric
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.generation.stats import EngineStats
-from service.observability.exposition import text
+from service.observability.exposition import OPEN_METRICS, TEXT, content_type, text
 from service.observability.families import FAMILIES
 from service.observability.histogram import Histogram
 from service.observability.meters import SessionInfo
 from service.observability.metrics import Metrics
+from service.observability.trace_context import Trace, new_trace
 from service.workers.base import ModelKey
 
 KEY = ModelKey("digits", 3)
@@ -80,8 +82,8 @@ def test_values_are_those_that_were_counted() -> None:
     assert found["slipway_request_seconds_bucket", "0.0025"] == 2
     assert found["slipway_request_seconds_sum", ""] == pytest.approx(0.003)
     assert found["slipway_compute_infer_seconds_count", ""] == 2
-    assert found["slipway_batch_size_bucket", "2"] == 0
-    assert found["slipway_batch_size_bucket", "4"] == 1
+    assert found["slipway_batch_size_bucket", "2.0"] == 0
+    assert found["slipway_batch_size_bucket", "4.0"] == 1
     assert found["slipway_inferences_total", ""] == 4
     assert found["slipway_num_requests_running", ""] == 2
     assert found["slipway_generation_ended_total", "stop"] == 1
@@ -98,6 +100,61 @@ def test_a_histogram_counts_at_or_below_each_bound() -> None:
     name = "slipway_time_to_first_token_seconds_bucket"
     values = [found[name, bound] for bound in ("0.0001", "0.00025", "10.0", "30.0", "+Inf")]
     assert values == [1, 2, 2, 3, 4]
+
+
+def open_metrics(metrics: Metrics) -> dict[str, Metric]:
+    page = text(metrics, OPEN_METRICS).decode()
+    return {family.name: family for family in openmetrics.text_string_to_metric_families(page)}
+
+
+def test_both_formats_have_the_same_series_with_the_same_values() -> None:
+    metrics = filled()
+    metrics.pids = dict  # memory and processor time change between two looks
+    plain = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families(metrics)
+        for sample in family.samples
+    }
+    opened = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in open_metrics(metrics).values()
+        for sample in family.samples
+    }
+    assert opened == plain
+    assert len(plain) > len(FAMILIES)
+
+
+def test_a_sampled_request_stands_for_its_bucket_until_a_newer_one_does() -> None:
+    metrics = Metrics({})
+    meters = metrics.model(KEY)
+    earlier, later = new_trace(is_sampled=True), new_trace(is_sampled=True)
+    for seconds, trace in (
+        (0.002, earlier),
+        (0.0021, later),
+        (0.3, Trace("ab" * 16, "cd" * 8, "", is_sampled=False)),
+        (60.0, None),
+    ):
+        meters.answered("/v2/infer", 200, seconds, trace=trace)
+    found = open_metrics(metrics)["slipway_request_seconds"].samples
+    exemplars = {s.labels["le"]: s.exemplar for s in found if s.exemplar is not None}
+    assert list(exemplars) == ["0.0025"]
+    exemplar = exemplars["0.0025"]
+    assert exemplar.labels == {"trace_id": later.trace_id}
+    assert exemplar.value == 0.0021
+    assert float(exemplar.timestamp) == pytest.approx(time.time(), abs=60)
+    assert b"trace_id" not in text(metrics, TEXT)
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5,*/*;q=0.1", OPEN_METRICS),
+        ("text/html,*/*;q=0.8", TEXT),
+        ("", TEXT),
+    ],
+)
+def test_who_asks_for_open_metrics_gets_it(accept: str, form: str) -> None:
+    assert content_type(accept) == form
 
 
 def test_a_name_cannot_break_out_of_its_label() -> None:

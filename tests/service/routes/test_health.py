@@ -42,6 +42,18 @@ def test_metrics_are_prometheus_text(alone: Service) -> None:
     assert "# TYPE slipway_request_seconds histogram" in answer.text
 
 
+def test_a_traced_request_is_an_exemplar_of_its_bucket_where_open_metrics_is_asked_for(
+    alone: Service,
+) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    traced = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"}
+    alone.client.post("/v2/models/digits/infer", json={"inputs": []}, headers=traced)
+    answer = alone.client.get("/metrics", headers={"accept": "application/openmetrics-text"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+    assert f'# {{trace_id="{trace_id}"}}' in answer.text
+
+
 def test_every_answer_tells_its_time(alone: Service) -> None:
     for path in ("/v2/health/live", "/v2", "/nowhere", "/metrics"):
         assert "total;dur=" in alone.client.get(path).headers["server-timing"]

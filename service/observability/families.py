@@ -257,6 +257,13 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         _per_model(lambda meters: meters.is_ready()),
     ),
     Family(
+        "model_required",
+        "gauge",
+        "Always 1, for models that readiness waits for: named at start, or served and not withdrawn since.",
+        ("model",),
+        lambda metrics: (((("model", name),), 1) for name in sorted(metrics.required())),
+    ),
+    Family(
         "model_load_seconds",
         "gauge",
         "Opening the version and replaying its golden exam, the last time.",

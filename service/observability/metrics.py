@@ -5,7 +5,7 @@ Labels come from the catalog and the code, never from a request.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from service.observability.histogram import Histogram
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Metrics", "ModelMeters"]
 
 _MOST_OLD_VERSIONS = 16
+_RESTARTS = ("lost", "hung")
 
 
 class Metrics:
@@ -41,8 +42,9 @@ class Metrics:
         self._models: dict[ModelKey, ModelMeters] = {}
         self.other_requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.other_failures: defaultdict[str, int] = defaultdict(int)
-        self.worker_restarts: defaultdict[str, int] = defaultdict(int)
-        self.frontend_restarts: defaultdict[str, int] = defaultdict(int)
+        # From zero on: the increase of a series that begins with the first restart would miss that one.
+        self.worker_restarts: defaultdict[str, int] = defaultdict(int, dict.fromkeys(_RESTARTS, 0))
+        self.frontend_restarts = self.worker_restarts.copy()
         self.repository_poll_errors = 0
         self.loop_lag = Histogram()
         self.loop_lag_max_s: Callable[[], float] = lambda: 0.0
@@ -51,6 +53,7 @@ class Metrics:
         self.records_dropped: Callable[[], dict[str, int]] = dict
         self.pids: Callable[[], dict[str, int]] = dict
         self.is_server_ready: Callable[[], bool] = lambda: False
+        self.required: Callable[[], Iterable[str]] = tuple
         self.gather: Callable[[], Awaitable[list[Dump]]] | None = None
         self.frontends: list[Dump] = []
 
@@ -109,6 +112,7 @@ class Metrics:
             "loop_lag_max_s": self.loop_lag_max_s(),
             "connections": self.connections(),
             "is_ready": bool(self.is_server_ready()),
+            "required": sorted(self.required()),
             "pids": self.pids(),
         }
 
@@ -145,9 +149,11 @@ def merged(own: Metrics, dumps: Sequence[Dump]) -> Metrics:
     for key, cells_of in living.items():
         total.model(key).show(cells_of)
     alive = [dump for dump in dumps if dump["is_alive"]]
+    required = {name for dump in alive for name in dump["required"]}
     pids = {name: pid for dump in alive for name, pid in dump["pids"].items()}
     total.frontends = alive
     total.pids = lambda: pids
     total.records_dropped = lambda: dict(dropped)
+    total.required = lambda: required
     total.is_server_ready = lambda: all(dump["is_ready"] for dump in alive)
     return total

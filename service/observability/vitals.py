@@ -40,6 +40,7 @@ def vital_signs(
     metrics.is_loop_stale = lambda: heartbeat.is_stale
     metrics.connections = lambda: len(server.server_state.connections)
     metrics.is_server_ready = lambda: registry.is_ready
+    metrics.required = lambda: registry.required
     metrics.pids = lambda: {metrics.name: os.getpid(), **_workers(pool)}
     heartbeat.start()
     try:

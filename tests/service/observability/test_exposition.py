@@ -55,6 +55,7 @@ def filled() -> Metrics:
     metrics.frontend_restarts["hung"] += 1
     metrics.records_dropped = lambda: {"access_log": 3}
     metrics.pids = lambda: {"frontend-0": os.getpid()}
+    metrics.required = lambda: {KEY.name}
     metrics.other("/v2/health/live", 200)
     return metrics
 

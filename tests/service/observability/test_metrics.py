@@ -88,6 +88,7 @@ def busy(name: str, requests: int) -> Metrics:
     metrics.other("/v2/health/live", 200)
     metrics.other("unmatched", 404, "not_found")
     metrics.worker_restarts["lost"] += 1
+    metrics.required = lambda: {"digits", f"only-{name}"}
     return metrics
 
 
@@ -113,7 +114,8 @@ def test_the_sum_over_front_ends_is_what_one_would_have_counted() -> None:
     assert meters.session == SessionInfo("cpu", "cpu", 2)
     assert total.other_requests == {("/v2/health/live", 200): 2, ("unmatched", 404): 2}
     assert total.other_failures == {"not_found": 2}
-    assert total.worker_restarts == {"lost": 2}
+    assert total.worker_restarts == {"lost": 2, "hung": 0}
+    assert set(total.required()) == {"digits", "only-a", "only-b"}
 
 
 def test_a_front_end_that_ended_leaves_its_counts_and_takes_its_gauges() -> None:

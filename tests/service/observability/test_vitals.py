@@ -47,6 +47,7 @@ def test_sessions_name_what_was_asked_for_and_what_computes(server: ServerProces
         text = client.get("/metrics").text
     [labels] = re.findall(r"slipway_session_info\{(.*)\} 1", text)
     assert 'requested_provider="cpu",active_provider="cpu",threads="' in labels
+    assert re.findall(r"slipway_model_required\{(.*)\} 1", text) == ['model="double"']
     [build] = re.findall(r"slipway_build_info\{(.*)\} 1", text)
     assert 'onnxruntime="1' in build
 

@@ -31,8 +31,10 @@ async def acquired(request: Request, name: str, version: str | None = None) -> S
     if version is not None and not is_version(version):
         raise UnknownModel(f"model {name[:64]!r} has no version {version[:32]!r}")
     number = None if version is None else int(version)
+    # Tells the layers around the routes which model to count this request for, a refusal as well.
+    if (known := registry.find(name, number)) is not None:
+        request.scope["slipway.model"] = known.key
     model = await acquire(request.scope, registry, name, number, deadline(request))
-    # Tells the layers around the routes which model to count this request for.
     request.scope["slipway.model"] = model.key
     return model
 

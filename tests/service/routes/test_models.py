@@ -35,3 +35,17 @@ def test_a_model_that_is_not_ready_says_so_with_503(service: Service) -> None:
         model.state = "ready"
     assert response.status_code == 503
     assert response.json()["ready"] is False
+
+
+def test_a_request_that_a_known_model_cannot_take_counts_as_that_models_failure(
+    service: Service,
+) -> None:
+    model = service.registry.get("double")
+    failures = model.meters.failures["not_ready"]
+    model.state = "loading"
+    try:
+        response = service.client.post("/v2/models/double/infer", json={"inputs": []})
+    finally:
+        model.state = "ready"
+    assert response.status_code == 503
+    assert model.meters.failures["not_ready"] == failures + 1

@@ -18,7 +18,7 @@ from service.errors import BadRequest, MethodNotAllowed, NotFound
 from service.observability.metrics import Metrics
 from service.registry import ModelRegistry
 from service.responses import Internal, error_response
-from service.routes import routers
+from service.routes import METRICS, routers
 from service.settings import Settings
 
 _log = logging.getLogger("slipway.app")
@@ -44,7 +44,8 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_unexpected)
-    for router in routers():
+    elsewhere = {METRICS} if settings.metrics_port else set()
+    for router in routers(without=frozenset(elsewhere)):
         app.include_router(router)
     return app
 

@@ -5,7 +5,7 @@ application is imported: they come up while it is.
 """
 
 import asyncio
-import errno
+import contextlib
 import importlib.util
 import logging
 import socket
@@ -20,11 +20,13 @@ from service.frontends.base import Alone, FrontEnds
 from service.generation.stats import EngineStats
 from service.lifecycle.admin import check_settings
 from service.lifecycle.lifecycle import Lifecycle, drain
+from service.listener import Place, listen, url_of
 from service.memory import use_one_arena
 from service.observability.metrics import Metrics
 from service.observability.vitals import build_labels, vital_signs
 from service.registry import ModelRegistry
 from service.runtimes.base import SessionOptions
+from service.scrape import listen_for_scrapers, scraped
 from service.settings import Settings
 from service.threads import plan, usable_cores
 from service.workers.base import ModelKey, WorkerPool
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("slipway.server")
 
-_BACKLOG = 2048
 _LAST_RUNS_S = 1.0
 
 
@@ -46,19 +47,25 @@ def serve(settings: Settings) -> int:
     require_repository(settings.repository)
     if importlib.util.find_spec("onnxruntime") is None:
         raise StartError("ONNX Runtime is not installed: pip install .[cpu] (or .[gpu])")
-    listener = _listen(settings)
-    with listener, asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_serve(settings, listener))
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(listen(Place(settings.host, settings.port)))
+        if (scrapers := listen_for_scrapers(settings)) is not None:
+            sockets.enter_context(scrapers)
+        runner = sockets.enter_context(asyncio.Runner(loop_factory=new_loop))
+        return runner.run(_serve(settings, listener, scrapers))
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> int:
+async def _serve(
+    settings: Settings, listener: socket.socket, scrapers: socket.socket | None
+) -> int:
     began = time.perf_counter()
     metrics = Metrics(build_labels(), settings.metrics)
     pool = make_pool(settings, metrics)
     await pool.start()
     registry = ModelRegistry()
     try:
-        return await _run(settings, listener, registry, pool, metrics, began)
+        async with scraped(settings, scrapers, metrics):
+            return await _run(settings, listener, registry, pool, metrics, began)
     finally:
         await pool.close()
 
@@ -178,48 +185,11 @@ def _pool_class(settings: Settings) -> "type[ProcessPool]":
     return SharedPool
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """The listening socket. Raises StartError (port in use, forbidden) or UsageError (no such host)."""
-    try:
-        found = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except OSError as error:
-        raise UsageError(f"--host {settings.host!r} is not an address of this machine") from error
-    family, kind, protocol, _, address = found[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise StartError(_why_not(settings, error)) from error
-    listener.setblocking(False)
-    return listener
-
-
-def _why_not(settings: Settings, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {settings.port} on {settings.host} is in use: stop the program that listens there, "
-            "or choose another with --port (0 takes a free one)"
-        )
-    if error.errno == errno.EACCES:
-        return f"port {settings.port} needs privileges; choose one above 1023 with --port"
-    return f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
-
-
-def url_of(settings: Settings, listener: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{listener.getsockname()[1]}"
-
-
 def _announce(
     settings: Settings, listener: socket.socket, registry: ModelRegistry, seconds: float
 ) -> None:
     """One line for people (and tests) that the server can be used, and where."""
-    url = url_of(settings, listener)
+    url = url_of(settings.host, listener)
     names = ", ".join(str(model.key) for model in registry)
     if names:
         _log.info("serving %s at %s (try %s/docs) after %.2f s", names, url, url, seconds)

@@ -33,6 +33,14 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8000, ge=0, le=65_535, description="TCP port; 0 takes a free one and prints it"
     )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_535,
+        description="TCP port for /metrics alone, which then is not on the main port, so that a network "
+        "policy can tell scrapers from callers; it answers until the very end, drain included. 0: on the "
+        "main port",
+    )
     workers: int = Field(
         default=0,
         ge=0,

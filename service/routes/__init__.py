@@ -7,6 +7,8 @@ from importlib import import_module
 
 from fastapi import APIRouter
 
+METRICS = "metrics"
+
 _MODULES: tuple[str, ...] = (
     "predict",
     "predict_v1",
@@ -22,9 +24,11 @@ _MODULES: tuple[str, ...] = (
     "statistics",  # ahead of metadata, whose /v2/models/{name} would take /v2/models/stats
     "metadata",
     "health",
+    METRICS,
     "root",
 )
 
 
-def routers() -> list[APIRouter]:
-    return [import_module(f"{__name__}.{module}").router for module in _MODULES]
+def routers(*, without: frozenset[str] = frozenset()) -> list[APIRouter]:
+    names = [module for module in _MODULES if module not in without]
+    return [import_module(f"{__name__}.{module}").router for module in names]

@@ -1,9 +1,7 @@
-"""Probes and metrics. Never refused by overload: a busy server is alive and ready."""
+"""Probes. Never refused by overload: a busy server is alive and ready."""
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
 
-from service.observability.exposition import content_type, text
 from service.observability.metrics import Metrics
 from service.registry import ModelRegistry
 from service.responses import Json
@@ -31,12 +29,3 @@ async def ready(request: Request) -> Json:
         return Json({"ready": True})
     waiting = registry.not_ready()
     return Json({"ready": False, "waiting_for": waiting}, status_code=503)
-
-
-@router.get("/metrics", summary="Prometheus metrics")
-async def metrics(request: Request) -> Response:
-    """Text format 0.0.4, or OpenMetrics for a scraper that takes it; histograms in seconds. The sum over all
-    front ends, whichever is asked."""
-    found: Metrics = request.app.state.metrics
-    form = content_type(request.headers.get("accept", ""))
-    return Response(text(await found.total(), form), media_type=form)

@@ -27,6 +27,7 @@ _COMMANDS = (
     "training.cli",
     "training.importing.cli",
     "models.cli",
+    "models.fetch",
     "service.importing.cli",
     "service.cli",
     "service.predict_cli",

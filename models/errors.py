@@ -9,6 +9,7 @@
     │   ├── IntegrityError        a file is missing, extra, altered or not a plain file
     │   └── ExamFailed            the golden exam gave other answers than at export
     ├── PublishError            a bundle could not be written
+    ├── FetchError              an archive of bundles could not be had, or is not the one that was asked for
     ├── InputError              one input cannot be turned into tensors
     │   ├── ImageError            not a picture that can be decoded
     │   ├── ImageTooLarge         more pixels than allowed
@@ -88,6 +89,12 @@ class PublishError(SlipwayError):
     """A bundle could not be written; nothing of it is visible to readers."""
 
     reason = "publish"
+
+
+class FetchError(SlipwayError):
+    """An archive of bundles could not be had; readers of the repository see what they saw before."""
+
+    reason = "fetch"
 
 
 class InputError(SlipwayError):

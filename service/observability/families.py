@@ -179,6 +179,13 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         _MODEL,
         _per_model(lambda meters: meters.execution_count),
     ),
+    Family(
+        "execution_seconds_total",
+        "counter",
+        "Time in runs of the graph, each run counted once: how many workers were busy.",
+        _MODEL,
+        _per_model(lambda meters: sum(times.infer_s for times in meters.batches.values())),
+    ),
     _model_histogram("request_seconds", "From a request's arrival to its answer."),
     _model_histogram("queue_seconds", "Time that a request waited for its run."),
     _model_histogram(

@@ -83,6 +83,8 @@ def test_values_are_those_that_were_counted() -> None:
     assert found["slipway_request_seconds_bucket", "0.0025"] == 2
     assert found["slipway_request_seconds_sum", ""] == pytest.approx(0.003)
     assert found["slipway_compute_infer_seconds_count", ""] == 2
+    assert found["slipway_compute_infer_seconds_sum", ""] == 0.008  # both requests waited for it
+    assert found["slipway_execution_seconds_total", ""] == 0.004  # the worker was busy once
     assert found["slipway_batch_size_bucket", "2.0"] == 0
     assert found["slipway_batch_size_bucket", "4.0"] == 1
     assert found["slipway_inferences_total", ""] == 4

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUNTIME ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+# Processes that run tests; each starts servers and trains models of its own.
+JOBS ?= 2
 # Address of a package index with CPU-only torch builds; empty takes the default build.
 TORCH_INDEX ?=
 
@@ -37,8 +39,8 @@ demo: install ## train a model for every kind of work, serve them, ask each one 
 serve: install ## serve models/repository on http://127.0.0.1:8000
 	@$(BIN)/slipway serve
 
-test: install ## run every test
-	@$(BIN)/pytest
+test: install ## run every test, JOBS at a time
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 check: install ## what every commit must pass: ruff, mypy --strict, the quick tests
 	@$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ another at its end.
 import select
 import socket
 import struct
+from contextlib import suppress
 
 from service.errors import NotReady
 from service.generation.stats import EngineStats
@@ -123,7 +124,8 @@ class Worker:
 
     def _report(self, handle: int, stats: EngineStats) -> None:
         """To the owner alone: one sum of all front ends' requests, counted once."""
-        self._primary.channel.send(Op.STATS, model=handle, body=stats.to_json())
+        with suppress(ConnectionError):  # it has gone, and this process is about to follow
+            self._primary.channel.send(Op.STATS, model=handle, body=stats.to_json())
 
     # -- front ends come and go -------------------------------------------------------------------
 

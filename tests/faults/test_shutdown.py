@@ -170,7 +170,7 @@ def test_a_second_signal_ends_at_once(number: signal.Signals, repository: Path) 
             server.process.send_signal(number)
             code = server.wait()
         assert code in (128 + number, -number)
-        assert time.monotonic() - asked < 1.0
+        assert time.monotonic() - asked < 10, "not the thirty seconds of grace"
 
 
 @pytest.mark.slow

@@ -23,13 +23,6 @@ ROOT = HERE.parents[1]
 _ANY = ("gates.accuracy_floor=none", "gates.beats=")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The walk over the recipes goes first: it trains one model a test, which the other tests then share."""
-    items.sort(
-        key=lambda item: item.path.parent == HERE and item.path.name != "test_recipes_walk.py"
-    )
-
-
 @dataclass(frozen=True)
 class Flow:
     """What a run published, and the torch side of the very weights that it published."""

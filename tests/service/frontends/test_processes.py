@@ -280,16 +280,19 @@ def test_models_come_and_go_through_any_front_end(
             asked[what].add(front_end(answer))
 
         def statuses() -> dict[str, int]:
-            """Of the front ends, each asked over a connection of its own at the same time."""
+            """Of the front ends. Connections stay open until both were asked: the next goes to whoever has
+            the fewest."""
+            found: dict[str, int] = {}
             with contextlib.ExitStack() as stack:
-                clients = [stack.enter_context(server.client()) for _ in range(4)]
-                answers = [client.post("/v2/models/double/infer", json=ONES) for client in clients]
-            return {front_end(answer): answer.status_code for answer in answers}
+                while len(found) < 2:
+                    client = stack.enter_context(server.client())
+                    answer = client.post("/v2/models/double/infer", json=ONES)
+                    found[front_end(answer)] = answer.status_code
+            return found
 
         for _ in range(20):
             change("load")
             assert set(statuses().values()) == {200}
-            assert len(statuses()) == 2
             change("unload")
             assert set(statuses().values()) == {404}
             if all(len(front_ends) == 2 for front_ends in asked.values()):

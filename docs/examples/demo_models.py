@@ -1,6 +1,6 @@
 """The demo's models: a recipe for each kind of work, with settings that make it a matter of seconds.
 
-The recipes' own defaults are for a model worth keeping; twelve of those would take a quarter of an hour. So
+The recipes' own defaults are for a model worth keeping; fourteen of those would take a quarter of an hour. So
 here some learn from fewer and smaller examples, in fewer passes and larger steps. Each run still prints its
 figures on data that it has not seen and is refused below its floor. The demo trains what this table says, and
 the tests of the documentation ask models of these recipes.
@@ -125,5 +125,7 @@ DEMO = (
             "gates.accuracy_floor=0.55",
         ),
     ),
+    DemoModel("translation", ("generated.train=3000", "epochs=5", "gates.accuracy_floor=50")),
+    DemoModel("chat", ("epochs=4", "gates.accuracy_floor=0.5")),
     DemoModel("pycode-gpt", ("epochs=3",)),
 )

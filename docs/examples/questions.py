@@ -32,6 +32,12 @@ OTHERS = (
     "In the yard a bike was fixed by the aviator.",
     "The cook repaired the clock at school.",
 )
+GERMAN = "Am 7. Mai hat die junge Ärztin 12 alte Fahrräder verkauft."
+CONVERSATION = (
+    {"role": "user", "content": "What is the currency of Japan?"},
+    {"role": "assistant", "content": "The currency of Japan is the Japanese yen."},
+    {"role": "user", "content": "And of Switzerland?"},
+)
 _SIGNS = {"background": "·", "disc": "o", "square": "■", "triangle": "▲", "star": "*", "cross": "+"}
 
 
@@ -161,6 +167,18 @@ def ask_code(url: str) -> Answer:
     return Answer(f"continue “{PROMPT}”", PROMPT + reply["choices"][0]["text"], latency_ms)
 
 
+def ask_chat(url: str) -> Answer:
+    body = {"messages": CONVERSATION, "max_tokens": 32, "temperature": 0}
+    reply, latency_ms = _post_json(f"{url}/v1/chat/completions", model="chat", **body)
+    question = " / ".join(message["content"] for message in CONVERSATION)
+    return Answer(question, reply["choices"][0]["message"]["content"], latency_ms)
+
+
+def ask_translation(url: str) -> Answer:
+    reply, latency_ms = _post_json(f"{url}/v1/models/translation/predict", text=GERMAN)
+    return Answer(f"what is “{GERMAN}” in English?", reply["predictions"][0]["text"], latency_ms)
+
+
 def ask_image(url: str) -> Answer:
     body = {"model": "digits-vae", "prompt": "3", "seed": 4}
     reply, latency_ms = _post_json(f"{url}/v1/images/generations", **body)
@@ -198,5 +216,7 @@ QUESTIONS: dict[str, Callable[[str], Answer]] = {
     "sentences": ask_sentences,
     "reranker": ask_reranker,
     "pycode-gpt": ask_code,
+    "chat": ask_chat,
+    "translation": ask_translation,
     "digits-vae": ask_image,
 }

@@ -47,7 +47,6 @@ def series(
         .unit(unit)
         .span(width)
         .height(HEIGHT)
-        .min(0)
         .fill_opacity(60 if stacks else 8)
         .line_width(1)
         .show_points(looks.VisibilityMode.NEVER)
@@ -63,6 +62,8 @@ def series(
     if logs:
         axis = common.ScaleDistributionConfig().type(looks.ScaleDistribution.LOG).log(10)
         panel.scale_distribution(axis)
+    else:
+        panel.min(0)  # which a logarithm does not have
     if steps:
         lines = common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED)
         panel.thresholds(_thresholds(steps)).thresholds_style(lines)

@@ -7,7 +7,7 @@ import urllib.request
 
 
 def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 (the chart names it)
         return answer.read().decode()
 
 

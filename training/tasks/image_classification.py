@@ -13,11 +13,13 @@ from torch import nn
 
 from models.blocks import ClassificationPostprocessing
 from models.datatypes import DataType
+from models.errors import UsageError
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from training import losses, metrics, plots
 from training.data.image_source import fold_of
 from training.data.images import ImageData, Pixels, normalise
 from training.data.shapes import read_shapes
+from training.networks.mirrored import Mirrored
 from training.pretrained_image import ImageCheckpoint
 from training.tasks import classification
 from training.tasks.image_module import ImageClassifierModule
@@ -39,13 +41,13 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
     def prepare(self) -> None:
         """Also reads the checkpoint of `pretrained.source`, which knows its pictures' side and colours."""
         self._checkpoint = find_checkpoint(self.config, has_data=self.data is not None)
-        if self._checkpoint is None:
-            super().prepare()
-            return
-        image = self._checkpoint.image_settings(self.config.image)
-        self.config = self.config.model_copy(update={"image": image})
+        if self._checkpoint is not None:
+            image = self._checkpoint.image_settings(self.config.image)
+            self.config = self.config.model_copy(update={"image": image})
         super().prepare()
         self._take_the_checkpoints_colours()
+        if self.config.mirror_average and self.images.channels == 1:
+            raise UsageError("mirror_average: grey pictures are not mirrored while learning")
 
     def _take_the_checkpoints_colours(self) -> None:
         if self._checkpoint is not None:
@@ -104,7 +106,8 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         logits = TensorSpec(
             name="logits", dtype=DataType.FLOAT, shape=("batch", len(self.class_names))
         )
-        return ExportPlan(module.network, (image,), (logits,))
+        network = Mirrored(module.network) if self.config.mirror_average else module.network
+        return ExportPlan(network, (image,), (logits,))
 
     def calibrate(self, predict: Predict) -> None:
         split = self.images.validation

@@ -143,4 +143,14 @@ class ImageClassificationConfig(ImageNetworkConfig, LabelLossConfig):
         default="digits", description="what to learn without --data"
     )
     shapes: ShapesConfig = ShapesConfig()
+    mirror_average: bool = Field(
+        default=False,
+        description="publish the mean over a picture and its mirror image: a little better, twice the work",
+    )
     top_k: int = Field(default=3, ge=1, le=1000, description="labels in an answer by default")
+
+    @model_validator(mode="after")
+    def _mirrors_only_what_was_learned(self) -> Self:
+        if self.mirror_average and not self.augment.flip_probability:
+            raise ValueError("mirror_average: needs augment.flip_probability above 0")
+        return self

@@ -1,14 +1,20 @@
 """The image classifier keeps its figures, calibration and examples apart and repeatable."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from models.blocks import ImagePreprocessing
-from training import recipes
+from models.bundle import Bundle
+from models.errors import UsageError
+from tests.training.fake_work import silent_reporter
+from training import pipeline, recipes
 from training.settings import with_settings
 from training.tasks.image_classification import ImageClassificationWork
+from training.tasks.image_settings import ImageClassificationConfig
 from training.work import Array, Arrays, Predict
 
 
@@ -84,3 +90,33 @@ def test_the_draft_describes_the_graph_and_the_pictures(work: ImageClassificatio
 def test_calibration_rows_come_from_validation_alone(work: ImageClassificationWork) -> None:
     rows = np.concatenate([batch["image"] for batch in work.calibration_inputs()])
     assert len(rows) == len(work.images.validation)
+
+
+@pytest.mark.slow
+def test_a_mirrored_average_goes_the_whole_way(tmp_path: Path) -> None:
+    """The published graph answers a picture and its mirror image alike."""
+    settings = ("mirror_average=true", "gates.accuracy_floor=none", "gates.beats=")
+    request = pipeline.Request(
+        "image-resnet",
+        None,
+        (*recipes.get("image-resnet").tiny, *settings),
+        tmp_path / "repository",
+        tmp_path / "runs",
+    )
+    bundle: Bundle = pipeline.run(request, silent_reporter()[0])
+    graph = onnxruntime.InferenceSession(bundle.read("model.onnx"))
+    picture = np.random.default_rng(0).random((2, 3, 32, 32), np.float32)
+    [here] = graph.run(None, {"image": picture})
+    [there] = graph.run(None, {"image": np.ascontiguousarray(picture[..., ::-1])})
+    assert np.allclose(here, there, atol=1e-5)
+
+
+def test_a_mirrored_average_of_what_was_never_mirrored_is_refused() -> None:
+    build = recipes.get("digits").build_config()
+    with pytest.raises(UsageError, match="flip_probability"):
+        with_settings(build, ["mirror_average=true", "augment.flip_probability=0"])
+    config = with_settings(build, ["mirror_average=true"])
+    assert isinstance(config, ImageClassificationConfig)
+    work = ImageClassificationWork(config, None)
+    with pytest.raises(UsageError, match="grey"):
+        work.prepare()

@@ -56,8 +56,11 @@ bench: install ## measure the server on this machine
 	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),bench]"
 	@$(BIN)/python -m benchmarks
 
-docs: install ## write the generated pages under docs/
+docs: install ## write what is generated: pages under docs/, the chart's README, schema and dashboards
 	@$(BIN)/python -m docs.generate
+	@$(PYTHON) tools/install.py npm
+	@$(BIN)/python -m helm.generate
+	@$(BIN)/python -m helm.grafana
 
 lock: ## resolve the dependencies anew into constraints.txt
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -19,7 +19,11 @@ def _validate(version: str, files: list[Path]) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("version", KUBERNETES)
+# The newest at every check, which takes seconds; the others with all tests.
+_VERSIONS = [pytest.param(v, marks=pytest.mark.slow) for v in KUBERNETES[:-1]] + [KUBERNETES[-1]]
+
+
+@pytest.mark.parametrize("version", _VERSIONS)
 def test_every_object_of_every_preset_is_valid(version: str, tmp_path: Path) -> None:
     files = []
     for preset in PRESETS:

@@ -4,7 +4,10 @@ Not promised: interrupting a run at once. The runtime looks for a wish to stop b
 one long kernel cannot be stopped, which is why runs live in processes that can be killed.
 """
 
+import contextlib
 import ctypes
+import functools
+import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -34,6 +37,7 @@ def open_session(bundle: Bundle, options: SessionOptions) -> "OnnxSession":
             f"provider {options.provider!r} is not in this ONNX Runtime (it has: "
             f"{', '.join(available)}); install the matching package or choose another --provider"
         )
+    complaints = "" if options.provider == "cpu" else load_gpu_libraries()
     session_options = session_options_of(options)
     # The runtime keeps pointers into the weights until the session exists; `weights` keeps them alive.
     weights = add_weights(session_options, bundle)
@@ -51,9 +55,25 @@ def open_session(bundle: Bundle, options: SessionOptions) -> "OnnxSession":
         ) from error
     del weights
     if session.get_providers()[0] != wanted:
-        raise ProviderMissing(f"provider {options.provider!r} could not start on this machine")
+        raise ProviderMissing(
+            f"provider {options.provider!r} could not start on this machine: "
+            f"{complaints or 'is there a GPU, and a driver that is new enough?'}"
+        )
     _check_signature(session, bundle.manifest)
     return OnnxSession(session, bundle.manifest, options)
+
+
+@functools.cache
+def load_gpu_libraries() -> str:
+    """NVIDIA's libraries, from their Python packages or the system; returns what could not be loaded.
+
+    The loader does not look into Python packages by itself. The runtime's own function does, and prints
+    what fails to standard output, which belongs to the access log.
+    """
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        ort.preload_dlls()
+    return "; ".join(line.strip() for line in said.getvalue().splitlines() if line.strip())
 
 
 class OnnxSession:

@@ -1,9 +1,12 @@
 """Sessions from verified bytes: every element type runs, damaged graphs and absent providers are refused."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import helper
 
@@ -15,6 +18,7 @@ from service.errors import InputRefused
 from service.exam import replay
 from service.runtimes import known, open_session
 from service.runtimes.base import GraphRefused, ProviderMissing, Session, SessionOptions
+from service.runtimes.onnxruntime import load_gpu_libraries
 from tests.service import graphs
 from tests.service.graphs import Tiny, spec
 
@@ -55,6 +59,65 @@ def test_an_absent_provider_is_an_error_and_never_the_cpu(tmp_path: Path) -> Non
     bundle = graphs.doubler().publish(tmp_path / "repository", "m", tmp_path)
     with pytest.raises(ProviderMissing, match="tensorrt"):
         open_session("onnxruntime", bundle, SessionOptions(provider="tensorrt"))
+
+
+class Machine:
+    """A GPU build of the runtime on a machine where it falls back to the CPU; counts the looks for libraries."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, says: str = "") -> None:
+        self.looks, self._says = 0, says
+        load_gpu_libraries.cache_clear()
+        both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        patch.setattr(ort, "get_available_providers", lambda: both)
+        patch.setattr(ort, "preload_dlls", self._look)
+        session = ort.InferenceSession
+
+        def fall_back(*arguments: Any, **options: Any) -> ort.InferenceSession:
+            return session(*arguments, **options | {"providers": both[1:]})
+
+        patch.setattr(ort, "InferenceSession", fall_back)
+
+    def _look(self) -> None:
+        self.looks += 1
+        if self._says:
+            print(self._says)
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Iterator[Bundle]:
+    yield graphs.doubler().publish(tmp_path / "repository", "m", tmp_path)
+    load_gpu_libraries.cache_clear()
+
+
+def test_a_gpu_that_cannot_be_used_is_an_error_that_names_what_is_missing(
+    published: Bundle, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Machine(monkeypatch, says="Failed to load libcublasLt.so.13: cannot open shared object file")
+    with pytest.raises(
+        ProviderMissing, match=r"'cuda' could not start .*: Failed to load libcublas"
+    ):
+        open_session("onnxruntime", published, SessionOptions(provider="cuda"))
+    assert capfd.readouterr().out == "", "standard output belongs to the access log"
+
+
+def test_without_complaints_the_error_asks_for_gpu_and_driver(
+    published: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Machine(monkeypatch)
+    with pytest.raises(ProviderMissing, match="is there a GPU, and a driver"):
+        open_session("onnxruntime", published, SessionOptions(provider="cuda"))
+
+
+def test_gpu_libraries_are_looked_for_once_and_not_for_the_cpu(
+    published: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(monkeypatch)
+    open_session("onnxruntime", published, SessionOptions())
+    assert machine.looks == 0
+    for _ in range(2):
+        with pytest.raises(ProviderMissing):
+            open_session("onnxruntime", published, SessionOptions(provider="cuda"))
+    assert machine.looks == 1
 
 
 def test_an_unknown_runtime_names_the_known_ones(tmp_path: Path) -> None:

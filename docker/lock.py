@@ -3,7 +3,7 @@
 `make lock`, or `python docker/lock.py [--check | --upgrade]`. Versions are those of constraints.txt; what it
 does not know (NVIDIA's libraries) keeps the version of the present lock until --upgrade.
 
-  <image>-libraries.txt  NVIDIA's libraries and PyTorch: gigabytes that change rarely, for a layer of their own
+  <image>-libraries.txt  NVIDIA's libraries and PyTorch: gigabytes that change rarely: a layer of their own
   <image>.txt            everything else
   <image>-sources.txt    packages that are published without a wheel
   build.txt              what builds those, and this project itself

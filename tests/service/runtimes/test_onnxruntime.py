@@ -62,7 +62,7 @@ def test_an_absent_provider_is_an_error_and_never_the_cpu(tmp_path: Path) -> Non
 
 
 class Machine:
-    """A GPU build of the runtime on a machine where it falls back to the CPU; counts the looks for libraries."""
+    """A GPU build of the runtime where the GPU cannot be used; counts the looks for libraries."""
 
     def __init__(self, patch: pytest.MonkeyPatch, says: str = "") -> None:
         self.looks, self._says = 0, says

@@ -108,13 +108,15 @@ def publish(root: Path) -> Path:
 
 
 @contextmanager
-def living(root: Path) -> Iterator[World]:
+def living(root: Path, *, has_cluster: bool = True) -> Iterator[World]:
     repository = publish(root)
     options = ("--generation-lookup-tokens", "4")
     with (
         server_running("--repository", str(repository), "--workers", "2", *options) as server,
         cluster_page() as cluster,
-        prometheus_running(root, [server.url.removeprefix("http://")], cluster) as prometheus,
+        prometheus_running(
+            root, [server.url.removeprefix("http://")], cluster if has_cluster else ""
+        ) as prometheus,
     ):
         prometheus.until(lambda: prometheus.query("slipway_build_info"), "the first scrape")
         yield World(server, prometheus)

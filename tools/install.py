@@ -24,6 +24,9 @@ HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / ".tools"
 Group = dict[str, Any]
 
+_PATIENT = ("-o", "Acquire::Retries=3")  # npm and pip try again by themselves
+_NOISE = ("WARNING:", "W:", "npm warn")
+
 
 class Failed(Exception):
     """What could not be done, and why, as a sentence for a person."""
@@ -133,7 +136,7 @@ def _deb(folder: Path, group: Group) -> str:
     package, version = group["package"], _available(group["package"], group["version"])
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    _run(["apt-get", "download", f"{package}={version}"], cwd=folder)
+    _run(["apt-get", *_PATIENT, "download", f"{package}={version}"], cwd=folder)
     (archive,) = folder.glob("*.deb")
     pinned = version == group["version"]
     if pinned and (found := _sha256(archive)) != group["sha256"]:
@@ -151,7 +154,10 @@ def _apt(_: Path, group: Group) -> str:
         raise Failed(f"needs root: sudo apt-get install {' '.join(group['packages'])}")
     chosen = [f"{name}={_available(name, pin)}" for name, pin in group["packages"].items()]
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    _run(["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *chosen], env=quiet)
+    _run(
+        ["apt-get", *_PATIENT, "install", "--yes", "--quiet", "--no-install-recommends", *chosen],
+        env=quiet,
+    )
     return ""
 
 
@@ -198,7 +204,8 @@ def _run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None
         check=False,
     )
     if done.returncode:
-        last = [line for line in done.stdout.splitlines() if line.strip()][-6:]
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        last = [line for line in lines if not line.startswith(_NOISE)][-4:]
         raise Failed(
             "\n".join([f"`{' '.join(command[:3])} …` ended with {done.returncode}:", *last])
         )

@@ -8,7 +8,7 @@ import urllib.request
 
 def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 (the chart names it)
-        return answer.read().decode()
+        return str(answer.read(), "utf-8")
 
 
 service, metrics = os.environ["SERVICE"], os.environ["METRICS"]

@@ -38,11 +38,15 @@ _CHAT_VOCABULARY = 258
 
 @dataclass(frozen=True)
 class Load:
-    """What a closed loop measured, and when, in seconds since 1970."""
+    """What a closed loop measured, and when, in seconds since 1970. `good_s`: when each good answer came."""
 
     figures: Figures
     start_s: float
     end_s: float
+    good_s: tuple[float, ...]
+
+    def per_second(self, start_s: float, end_s: float) -> float:
+        return sum(start_s < moment <= end_s for moment in self.good_s) / (end_s - start_s)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class World:
                 work, concurrency, timing, asyncio.Event(), lambda measured: None
             )
             measured = figures(found, is_open=False)
-            return Load(measured, offset + found.start_s, offset + found.end_s)
+            good = tuple(offset + one.ended_s for one in found.exchanges if one.is_good)
+            return Load(measured, offset + found.start_s, offset + found.end_s, good)
 
         return asyncio.run(run())
 

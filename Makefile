@@ -4,6 +4,8 @@ VENV ?= .venv
 RUNTIME ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 # Processes that run tests; each starts servers and trains models of its own.
 JOBS ?= 2
+# Images that `make test-image` builds: cpu, or cpu,cuda (with a download of 1.6 GB).
+PROVIDERS ?= cpu
 # Address of a package index with CPU-only torch builds; empty takes the default build.
 TORCH_INDEX ?=
 
@@ -13,7 +15,7 @@ INSTALLED := $(VENV)/.installed-$(RUNTIME)
 SOURCES := slipway.py models service training
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo serve test check format bench docs lock clean
+.PHONY: help install tools demo serve test test-image check format bench docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,14 @@ serve: install ## serve models/repository on http://127.0.0.1:8000
 test: install ## run every test, JOBS at a time
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
+test-image: install ## build the image with buildah, run it, look into it (root; minutes; PROVIDERS=cpu,cuda for both)
+	@if buildah --version >/dev/null 2>&1; then \
+		echo "building $(PROVIDERS): a few minutes without output, seconds when nothing has changed"; \
+		SLIPWAY_TEST_IMAGE=$(PROVIDERS) $(BIN)/pytest -s --durations=5 tests/docker; \
+	else \
+		echo 'skipped: buildah is not installed; on Debian, as root: make tools GROUP="images checks"'; \
+	fi
+
 check: install ## what every commit must pass: ruff, mypy --strict, the quick tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -62,12 +72,14 @@ docs: install ## write what is generated: pages under docs/, the chart's README,
 	@$(BIN)/python -m helm.generate
 	@$(BIN)/python -m helm.grafana
 
-lock: ## resolve the dependencies anew into constraints.txt
+lock: ## resolve the dependencies anew into constraints.txt, and what the images install into docker/requirements
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
 	@build/lock/bin/pip install --quiet --disable-pip-version-check -e ".[cpu,train,otel,bench,dev]"
 	@build/lock/bin/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt
 	@grep '^onnxruntime==' constraints.txt | sed 's/onnxruntime/onnxruntime-gpu/' >> constraints.txt
 	@sort -f -o constraints.txt constraints.txt && rm -rf build/lock
+	@$(PYTHON) tools/install.py locks
+	@$(PYTHON) docker/lock.py
 
 clean: ## remove what can be made again; published models stay
 	@rm -rf $(VENV) .tools build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

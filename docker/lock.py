@@ -11,6 +11,7 @@ does not know (NVIDIA's libraries) keeps the version of the present lock until -
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -99,24 +100,48 @@ def contents(lock: Lock, *, upgrade: bool = False) -> dict[str, str]:
 
 def _resolve(lock: Lock, platform: str, upgrade: bool) -> list[dict[str, Any]]:
     """The packages of one platform, as a pylock.toml lists them."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    own = [] if upgrade else _own_pins(lock)
+    try:
+        return _compile(lock, platform, own)
+    except Failed:
+        if not own:
+            raise
+        return _compile(lock, platform, [])  # what needs these packages has moved on
+
+
+def _own_pins(lock: Lock) -> list[str]:
+    """The present lock's versions of packages that constraints.txt leaves open."""
+    known = {_name(pin) for pin in _pins(ROOT / "constraints.txt")}
+    files = sorted(FOLDER.glob(f"{lock.name}*.txt"))
+    return [pin for file in files for pin in _pins(file) if _name(pin) not in known]
+
+
+def _pins(file: Path) -> list[str]:
+    return re.findall(r"^[\w.-]+==[^\s;]+", file.read_text(), re.MULTILINE)
+
+
+def _name(pin: str) -> str:
+    return re.sub(r"[-_.]+", "-", pin.partition("==")[0]).lower()
+
+
+def _compile(lock: Lock, platform: str, own: list[str]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "pylock.toml"
+        target, constraints = Path(folder) / "pylock.toml", Path(folder) / "constraints.txt"
+        constraints.write_text("\n".join(own))
         command = [str(_uv()), "pip", "compile", "--quiet", "--no-config", "--no-header"]
         command += ["--format", "pylock.toml", "--output-file", str(target)]
         command += ["--python-platform", platform, "--python-version", PYTHON]
-        command += ["--constraint", "constraints.txt", "--only-binary", ":all:"]
+        command += ["--constraint", "constraints.txt", "--constraint", str(constraints)]
+        command += ["--only-binary", ":all:"]
         for name in lock.without_wheel:
             command += ["--no-binary", name]
-        if not upgrade:
-            for file in sorted(FOLDER.glob(f"{lock.name}*.txt")):
-                command += ["--constraint", str(file)]
         if lock.extras:
-            command += ["pyproject.toml", *(f"--extra={extra}" for extra in lock.extras)]
             needs = ""
+            command += ["pyproject.toml", *(f"--extra={extra}" for extra in lock.extras)]
         else:
-            command += ["-"]
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text())
             needs = "\n".join(project["build-system"]["requires"])
+            command += ["-"]
         done = subprocess.run(
             command, cwd=ROOT, input=needs, capture_output=True, text=True, check=False
         )

@@ -132,3 +132,25 @@ def test_a_missing_resolver_is_named_with_the_command_that_gets_it(
     monkeypatch.setattr(lock.os, "access", lambda *_: False)
     with pytest.raises(lock.Failed, match='make tools GROUP="locks"'):
         lock.contents(lock.LOCKS[0])
+
+
+def test_only_what_the_constraints_leave_open_keeps_its_version_and_gives_way(
+    lock: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[list[str]] = []
+
+    def resolve(_: object, platform: str, own: list[str]) -> list[dict[str, Any]]:
+        tried.append(own)
+        if own:
+            raise lock.Failed("no solution")
+        return []
+
+    monkeypatch.setattr(lock, "_compile", resolve)
+    [cuda] = [entry for entry in lock.LOCKS if entry.name == "cuda"]
+    lock.contents(cuda)
+    kept, free = tried
+    assert {pin.partition("==")[0] for pin in kept} == set(pins("cuda-libraries.txt"))
+    assert free == []
+    tried.clear()
+    lock.contents(cuda, upgrade=True)
+    assert tried == [[]]

@@ -6,12 +6,11 @@
 ARG BASE=docker.io/library/python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${BASE} AS builder
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 \
-    PIP_ROOT_USER_ACTION=ignore
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY docker/requirements/ requirements/
 RUN python3 -m venv pip && python3 -m venv --without-pip /opt/venv
-ENV INSTALL="pip/bin/pip --python /opt/venv/bin/python install --quiet --no-deps"
+ENV INSTALL="pip/bin/pip --python /opt/venv/bin/python install --quiet --no-deps --no-compile"
 
 # Without bytecode: PyTorch's alone would be larger than a serving image, and a training run compiles it once.
 FROM builder AS libraries

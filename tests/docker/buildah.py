@@ -28,6 +28,7 @@ class Buildah:
 
     def base(self) -> str:
         """The base's name; made of packages when it is not there yet."""
+        self._call("rm", "--all")  # what a run left that was broken off
         if self._succeeds("inspect", "--type", "image", BASE):
             return BASE
         context = FOLDER / "base"

@@ -28,7 +28,6 @@ def main() -> int:
     _checked(_libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID), "unshare")
     child = os.fork()
     if child == 0:
-        _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
         _become(spec)
     signal.signal(signal.SIGTERM, lambda number, _: os.kill(child, number))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -47,6 +46,8 @@ def _become(spec: dict[str, Any]) -> None:
     os.setgid(spec["group"])
     os.setuid(spec["user"])
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
+    # After the change of user, which takes it back: whoever kills the supervisor kills the container.
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "die with the supervisor")
     os.execvpe(spec["command"][0], spec["command"], spec["environment"])
 
 

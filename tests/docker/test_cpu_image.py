@@ -76,15 +76,16 @@ def test_it_is_small_and_a_release_sends_little(buildah: Buildah, cpu_name: str)
 def test_nothing_in_it_gives_privileges(cpu_image: Image) -> None:
     seen = 0
     for path in _entries(cpu_image.root):
-        status = path.lstat()
+        status, name = path.lstat(), path.relative_to(cpu_image.root)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            continue
         seen += 1
-        name = path.relative_to(cpu_image.root)
+        assert status.st_uid != 10001, f"the server could change {name}"
+        is_shared = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX  # as /tmp is
+        assert is_shared or not status.st_mode & stat.S_IWOTH, f"everybody may write {name}"
         if stat.S_ISREG(status.st_mode):
             assert not status.st_mode & (stat.S_ISUID | stat.S_ISGID), f"{name} is set-uid"
             assert "security.capability" not in os.listxattr(path), f"{name} has capabilities"
-        if not stat.S_ISLNK(status.st_mode) and status.st_mode & stat.S_IWOTH:
-            assert status.st_mode & stat.S_ISVTX, f"everybody may write {name}"
-        assert status.st_uid != 10001, f"the server could change {name}"
     assert seen > 5_000
 
 
@@ -152,7 +153,8 @@ def test_it_answers_with_a_model_that_was_trained_and_published(served: Served) 
         )
         assert answer.status_code == 200
         [prediction] = answer.json()["predictions"]
-        assert len(prediction["labels"]) == 5
+        assert prediction["label"] in "0123456789"
+        assert prediction["labels"][0]["label"] == prediction["label"]
         version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
         assert f'slipway_build_info{{version="{version}"' in client.get("/metrics").text
     assert "Traceback" not in served.errors

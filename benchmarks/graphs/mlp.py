@@ -17,41 +17,46 @@ WIDTH = 128
 _SIZES = (WIDTH, 256, 256, 10)
 
 
-def publish_mlp(repository: Path, staged: Path, names: Sequence[str] = ("mlp",)) -> None:
-    """128 → 256 → 256 → 10 with random weights, under each of the names."""
+def publish_mlp(
+    repository: Path,
+    staged: Path,
+    names: Sequence[str] = ("mlp",),
+    sizes: Sequence[int] = _SIZES,
+) -> None:
+    """Layers of those widths (128 → 256 → 256 → 10) with random weights, under each of the names."""
     staged.mkdir(parents=True)
-    (staged / MODEL_FILE).write_bytes(_graph())
+    (staged / MODEL_FILE).write_bytes(_graph(sizes))
     for name in names:
-        publish(repository, _draft(name), staged)
+        publish(repository, _draft(name, sizes), staged)
 
 
-def mlp_input() -> np.ndarray:
-    """One item, [1, 128]."""
-    return np.random.default_rng(7).standard_normal((1, WIDTH)).astype(np.float32)
+def mlp_input(rows: int = 1, width: int = WIDTH) -> np.ndarray:
+    """[rows, width]."""
+    return np.random.default_rng(7).standard_normal((rows, width)).astype(np.float32)
 
 
-def _draft(name: str) -> ManifestDraft:
+def _draft(name: str, sizes: Sequence[int]) -> ManifestDraft:
     return ManifestDraft(
         name=name,
         task="tensor",
-        inputs=(TensorSpec(name="x", dtype=DataType.FLOAT, shape=("batch", _SIZES[0])),),
-        outputs=(TensorSpec(name="y", dtype=DataType.FLOAT, shape=("batch", _SIZES[-1])),),
+        inputs=(TensorSpec(name="x", dtype=DataType.FLOAT, shape=("batch", sizes[0])),),
+        outputs=(TensorSpec(name="y", dtype=DataType.FLOAT, shape=("batch", sizes[-1])),),
         preprocessing=TensorPreprocessing(),
         postprocessing=TensorPostprocessing(),
         batching=Batching(max_batch_size=64),
     )
 
 
-def _graph() -> bytes:
+def _graph(sizes: Sequence[int]) -> bytes:
     random = np.random.default_rng(0)
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
     value = "x"
-    for layer, (fan_in, fan_out) in enumerate(pairwise(_SIZES)):
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         matrix = (random.standard_normal((fan_in, fan_out)) / np.sqrt(fan_in)).astype(np.float32)
         weights.append(numpy_helper.from_array(matrix, f"w{layer}"))
         weights.append(numpy_helper.from_array(np.zeros(fan_out, np.float32), f"b{layer}"))
-        is_last = layer == len(_SIZES) - 2
+        is_last = layer == len(sizes) - 2
         output = "y" if is_last else f"h{layer}"
         nodes.append(helper.make_node("Gemm", [value, f"w{layer}", f"b{layer}"], [output]))
         if not is_last:
@@ -60,8 +65,8 @@ def _graph() -> bytes:
     graph = helper.make_graph(
         nodes,
         "mlp",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", _SIZES[0]])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", _SIZES[-1]])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", sizes[0]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", sizes[-1]])],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

@@ -125,7 +125,7 @@ DEMO = (
             "gates.accuracy_floor=0.55",
         ),
     ),
-    DemoModel("translation", ("generated.train=3000", "epochs=5", "gates.accuracy_floor=50")),
-    DemoModel("chat", ("epochs=4", "gates.accuracy_floor=0.5")),
+    DemoModel("translation", ("generated.train=3000", "epochs=4", "gates.accuracy_floor=50")),
+    DemoModel("chat", ("epochs=5", "gates.accuracy_floor=0.4")),
     DemoModel("pycode-gpt", ("epochs=3",)),
 )

@@ -110,7 +110,7 @@ def test_the_readme_names_real_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["install", "tools", "demo", "serve", "test", "check", "bench", "clean"]
+    "target", ["install", "tools", "demo", "serve", "test", "test-image", "check", "bench", "clean"]
 )
 def test_make_help_lists_every_front_door(target: str) -> None:
     result = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from benchmarks.scaling.curve import Profile
 from benchmarks.scaling.ledger import Ledger
 from benchmarks.scaling.pod import Process, SimulatedPod
 
-_SAMPLE_S = 1.0
+_SAMPLE_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,14 @@ class Setup:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of what arrived after `warm_s`; pods over the whole time. `pod_s` counts starting ones: they cost as
-    much. `last_pods`: asked for at the end. `refusing_s`: from the first refusal to the last."""
+    """Of what arrived after `warm_s`: refusals, latencies, waits; of the time after it: `answers_per_s`,
+    `in_flight_per_pod`, and `pods`, the mean of ready ones. Of the whole time: `pod_s`, with starting ones,
+    which cost as much, and the rest. `last_pods`: asked for at the end. `refusing_s`: from the first refusal
+    to the last."""
 
     arrived: int
     refused: int
+    answers_per_s: float
     p50_s: float
     p95_s: float
     p99_s: float
@@ -56,6 +59,7 @@ class Outcome:
     rows_per_run: float
     busy_share: float
     in_flight_per_pod: float
+    pods: float
     pod_s: float
     most_pods: int
     last_pods: int
@@ -64,6 +68,15 @@ class Outcome:
     @property
     def refused_share(self) -> float:
         return self.refused / self.arrived if self.arrived else 0.0
+
+
+@dataclass
+class _Sampled:
+    """Sums of what was seen every _SAMPLE_S after the warm-up."""
+
+    times: int = 0
+    ready: int = 0
+    in_flight: float = 0.0
 
 
 class Cluster:
@@ -82,7 +95,7 @@ class Cluster:
         self.leaving: list[SimulatedPod] = []
         self._pod_s = 0.0
         self._most_pods = setup.pods
-        self._in_flight = [0.0, 0]
+        self._sampled = _Sampled()
         for _ in range(setup.pods):
             self._join()
 
@@ -175,8 +188,9 @@ class Cluster:
             self._most_pods = max(self._most_pods, self.asked_for)
             if self.env.now >= self.setup.warm_s and self.ready:
                 here = sum(pod.in_flight for pod in self.ready)
-                self._in_flight[0] += here / len(self.ready)
-                self._in_flight[1] += 1
+                self._sampled.times += 1
+                self._sampled.in_flight += here / len(self.ready)
+                self._sampled.ready += len(self.ready)
             yield self.env.timeout(_SAMPLE_S)
 
     def _retire(self, pod: SimulatedPod) -> bool:
@@ -190,13 +204,15 @@ class Cluster:
         return Outcome(
             arrived=ledger.counted,
             refused=ledger.counted_refused,
+            answers_per_s=ledger.answered_after_warm_up / (self.setup.seconds - self.setup.warm_s),
             p50_s=ledger.latency_s(0.5),
             p95_s=ledger.latency_s(0.95),
             p99_s=ledger.latency_s(0.99),
             wait_mean_s=sum(ledger.waits_s) / max(1, len(ledger.waits_s)),
             rows_per_run=ledger.rows / max(1, ledger.runs),
             busy_share=busy_s / max(self._pod_s * workers, 1e-9),
-            in_flight_per_pod=self._in_flight[0] / max(1, self._in_flight[1]),
+            in_flight_per_pod=self._sampled.in_flight / max(1, self._sampled.times),
+            pods=self._sampled.ready / max(1, self._sampled.times),
             pod_s=self._pod_s,
             most_pods=self._most_pods,
             last_pods=self.asked_for,
@@ -209,10 +225,11 @@ def simulate(setup: Setup, seed: int = 0) -> Outcome:
 
 
 def least_pods(enough: Callable[[int], bool], first: int) -> int:
-    """The smallest count that is `enough`, looked for from `first`, which should be near it."""
-    count = max(1, first)
-    while not enough(count):
-        count += 1
-    while count > 1 and enough(count - 1):
-        count -= 1
-    return count
+    """The smallest count that is `enough`, not less than `first`. More are never worse."""
+    low, high = first, first
+    while not enough(high):
+        low, high = high + 1, high * 2
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return high

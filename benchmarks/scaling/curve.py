@@ -6,18 +6,21 @@ quantiles are interpolated; beyond the last they grow as between the last two.
 
 import json
 import random
-from dataclasses import asdict, dataclass, field
+from bisect import bisect_right
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-QUANTILES = 41  # from the least to the most, in steps of 2.5 %
+# From the least to the most, in steps of 2.5 %, and finer at the end: a straight line from there to the one
+# run that a neighbour delayed would make every fortieth run slow.
+LEVELS = (*(step / 40 for step in range(40)), 0.985, 0.99, 0.995, 0.999, 1.0)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """`run_s[i]`: QUANTILES times of runs with `rows[i]` rows, ascending."""
+    """`run_s[i]`: times of runs with `rows[i]` rows, one for each of LEVELS."""
 
     rows: tuple[int, ...]
     run_s: tuple[tuple[float, ...], ...]
@@ -27,28 +30,28 @@ class Curve:
     def of(samples: dict[int, list[float]]) -> "Curve":
         """`samples`: rows → seconds of single runs."""
         rows = tuple(sorted(samples))
-        shares = np.linspace(0, 1, QUANTILES)
-        times = tuple(tuple(np.quantile(samples[size], shares).tolist()) for size in rows)
+        times = tuple(tuple(np.quantile(samples[size], LEVELS).tolist()) for size in rows)
         return Curve(rows, times)
 
     @staticmethod
     def exactly(fixed_s: float, per_row_s: float, most_rows: int) -> "Curve":
         """Without any spread."""
         rows = (1, most_rows) if most_rows > 1 else (1,)
-        times = tuple((fixed_s + per_row_s * size,) * QUANTILES for size in rows)
+        times = tuple((fixed_s + per_row_s * size,) * len(LEVELS) for size in rows)
         return Curve(rows, times)
 
     def draw(self, rows: int, chance: random.Random) -> float:
         """Seconds of one run."""
         times = self._drawn.get(rows) or self._drawn.setdefault(rows, self._at(rows))
-        place = chance.random() * (len(times) - 1)
-        below = int(place)
-        return times[below] + (place - below) * (times[below + 1] - times[below])
+        share = chance.random()
+        above = bisect_right(LEVELS, share)
+        low, high = LEVELS[above - 1], LEVELS[above]
+        part = (share - low) / (high - low)
+        return times[above - 1] + part * (times[above] - times[above - 1])
 
     def mean_s(self, rows: int) -> float:
         """Of `draw`: trapezoids between quantiles."""
-        times = self._at(rows)
-        return (sum(times) - (times[0] + times[-1]) / 2) / (len(times) - 1)
+        return float(np.trapezoid(self._at(rows), LEVELS))
 
     def most_per_s(self, most_rows: int) -> float:
         """Rows per second of one worker at the best batch size."""
@@ -68,9 +71,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Profile:
-    """One pod with one model. Seconds a request: `frontend_s` of the event loop, `trip_s` of the way to the
-    worker and back (the worker is taken meanwhile), `rest_s` of everything that delays it and occupies
-    nothing. `start_s`: from the process's start to its first good answer."""
+    """One pod with one model. Seconds a request: `frontend_s` of the event loop, `rest_s` of everything that
+    delays it and occupies nothing. Seconds a run, in which the worker is taken too: `trip_s` for the way
+    there and back with one row, `trip_row_s` for each further row. `start_s`: from the process's start to
+    its first good answer."""
 
     name: str
     title: str
@@ -80,8 +84,27 @@ class Profile:
     max_queue_wait_s: float = 0.075
     frontend_s: float = 0.0
     trip_s: float = 0.0
+    trip_row_s: float = 0.0
     rest_s: float = 0.0
     start_s: float = 0.0
+
+    def taken_s(self, rows: int) -> float:
+        """Of a worker, besides the run."""
+        return self.trip_s + self.trip_row_s * (rows - 1)
+
+    def slowed(self, times: float) -> "Profile":
+        """Everything takes so many times as long, waits that are accepted too: at a rate as many times
+        lower as much is in flight and as much is refused, and a simulation costs as many times less."""
+        run_s = tuple(tuple(one * times for one in row) for row in self.curve.run_s)
+        return replace(
+            self,
+            curve=Curve(self.curve.rows, run_s),
+            max_queue_wait_s=self.max_queue_wait_s * times,
+            frontend_s=self.frontend_s * times,
+            trip_s=self.trip_s * times,
+            trip_row_s=self.trip_row_s * times,
+            rest_s=self.rest_s * times,
+        )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class Ledger:
     refused: int = 0
     counted: int = 0
     counted_refused: int = 0
+    answered_after_warm_up: int = 0
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
     waits_s: "array[float]" = field(default_factory=lambda: array("d"))
     runs: int = 0
@@ -37,6 +38,7 @@ class Ledger:
 
     def answer(self, arrived: float, now: float) -> None:
         self.answered += 1
+        self.answered_after_warm_up += now >= self.warm_s
         if arrived >= self.warm_s:
             self.latencies_s.append(now - arrived)
 

@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from benchmarks.scaling.curve import Curve, Held, LoadSample, Measured, Pod, Pro
 
 SHARES = (0.5, 0.8, 1.5)
 _WARM_S = 0.5
-_CONNECTIONS = 16
+_CALLERS = 16
 _FLAGS = ("--workers", "1", "--threads", "1")
 _WIDE = (2048, 2048, 2048, 2048, 10)
 _LIMIT_S = 600.0
@@ -88,16 +88,23 @@ class _Seen:
     infer_s: dict[int, list[float]] = field(default_factory=dict)
     mean_ms: dict[int, list[float]] = field(default_factory=dict)
     frontend_s: list[float] = field(default_factory=list)
-    trip_s: list[float] = field(default_factory=list)
+    trip_s: dict[int, list[float]] = field(default_factory=dict)
     whole_s: list[float] = field(default_factory=list)
+    capacity: list[float] = field(default_factory=list)
     loads: dict[float, list[LoadSample]] = field(default_factory=dict)
 
 
-def measure(seconds: float, rounds: int, folder: Path, progress: Progress) -> Measured:
+def measure(
+    seconds: float,
+    rounds: int,
+    folder: Path,
+    progress: Progress,
+    subjects: Sequence[Subject] = SUBJECTS,
+) -> Measured:
     """Takes about rounds × 15 × (seconds + a half). Raises MeasurementFailed, Interrupted."""
     machine = asdict(look_at_machine(ROOT))
     pods = []
-    for subject in SUBJECTS:
+    for subject in subjects:
         progress.scenario(subject.model)
         pods.append(_measure_pod(subject, seconds, rounds, folder / subject.model, progress))
         progress.scenario_done()
@@ -114,14 +121,14 @@ def _measure_pod(
     seen = _Seen()
     with slipway(ROOT, repository, *_FLAGS, log=log) as server:
         bench = _Pod(server, subject, log, seconds, seen)
-        capacity = closed_loop(
-            server.port, [subject.request(1)], _CONNECTIONS, seconds, _WARM_S
-        ).rate
+        bench.callers()  # before the rounds: what the shares refer to
         things: dict[str, Callable[[], None]] = {
             f"{size} rows": partial(bench.run_time, size) for size in subject.sizes
         }
+        things[f"{_CALLERS} callers"] = bench.callers
         for share in SHARES:
-            things[f"{share:g} × capacity"] = partial(bench.load, share, capacity * share)
+            rate = seen.capacity[0] * share
+            things[f"{share:g} × capacity"] = partial(bench.load, share, rate)
         clock = Clock(_LIMIT_S)
         found = alternate(things, rounds, clock, progress)
         start_s = server.ready_s
@@ -129,12 +136,16 @@ def _measure_pod(
         raise MeasurementFailed("; ".join(f"{k}: {v}" for k, v in found.failures.items()))
     if clock.why:
         raise Interrupted(clock.why)
-    return _pod(subject, seen, capacity, start_s)
+    return _pod(subject, seen, start_s)
 
 
-def _pod(subject: Subject, seen: _Seen, capacity: float, start_s: float) -> Pod:
+def _pod(subject: Subject, seen: _Seen, start_s: float) -> Pod:
     curve = Curve.of(seen.infer_s)
-    frontend_s, trip_s = median(seen.frontend_s), median(seen.trip_s)
+    trips_s = [median(seen.trip_s[size]) for size in curve.rows]
+    frontend_s, trip_s = median(seen.frontend_s), trips_s[0]
+    further = [size - 1 for size in curve.rows]
+    # Least squares through the trip with one row.
+    grown = sum(n * (one - trip_s) for n, one in zip(further, trips_s, strict=True))
     taken_s = median(seen.infer_s[1]) + frontend_s + trip_s
     profile = Profile(
         name=subject.model,
@@ -143,12 +154,13 @@ def _pod(subject: Subject, seen: _Seen, capacity: float, start_s: float) -> Pod:
         max_batch_size=subject.max_batch_size,
         frontend_s=frontend_s,
         trip_s=trip_s,
+        trip_row_s=max(0.0, grown / sum(n * n for n in further)),
         rest_s=max(0.0, median(seen.whole_s) - taken_s),
         start_s=start_s,
     )
     means = tuple(zip(*(seen.mean_ms[size] for size in curve.rows), strict=True))
     held = tuple(Held(share, tuple(found)) for share, found in seen.loads.items())
-    return Pod(profile, capacity, means, held)
+    return Pod(profile, median(seen.capacity), means, held)
 
 
 class _Pod:
@@ -174,11 +186,23 @@ class _Pod:
             raise MeasurementFailed("no run in the access log")
         self._seen.infer_s.setdefault(rows, []).extend(times)
         self._seen.mean_ms.setdefault(rows, []).append(sum(times) / len(times) * 1e3)
+        requests = after["requests"] - before["requests"]
+        carried_s = (after["carried"] - before["carried"]) / requests
+        self._seen.trip_s.setdefault(rows, []).append(carried_s)
         if rows == 1:
-            requests = after["requests"] - before["requests"]
-            self._seen.frontend_s.append((after["cpu"] - before["cpu"]) / requests)
-            self._seen.trip_s.append((after["carried"] - before["carried"]) / requests)
             self._seen.whole_s.append(found.p50_ms / 1e3)
+
+    def callers(self) -> None:
+        """Capacity, and the event loop's time per request when it has much to do: a lone request costs it
+        more, since nothing shares a turn with it, but then it has that time."""
+        before = self._counters()
+        found = closed_loop(
+            self._server.port, [self._subject.request(1)], _CALLERS, self._seconds, _WARM_S
+        )
+        after = self._counters()
+        requests = after["requests"] - before["requests"]
+        self._seen.frontend_s.append((after["cpu"] - before["cpu"]) / requests)
+        self._seen.capacity.append(found.rate)
 
     def load(self, share: float, rate: float) -> None:
         """Requests of one row at random moments."""

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.scaling.curve import Measured, Pod
-from benchmarks.scaling.experiments import Simulated
+from benchmarks.scaling.curve import LEVELS, Measured, Pod
+from benchmarks.scaling.experiments import Simulated, best_targets
 
 Row = dict[str, Any]
 _BLOCK = re.compile(r"(<!-- scaling (\w+) -->\n).*?(<!-- /scaling -->)", re.DOTALL)
@@ -38,6 +38,7 @@ def blocks(measured: Measured, simulated: Simulated) -> dict[str, Callable[[], s
         "validation": lambda: _validation(tables["validation"]),
         "one_pod": lambda: _one_pod(tables["one_pod"]),
         "target": lambda: _target(tables["target"]),
+        "best": lambda: _best(simulated),
         "cold": lambda: _cold(tables["cold"]),
         "balancing": lambda: _balancing(tables["balancing"]),
         "scale": lambda: _scale(tables["scale"]),
@@ -79,7 +80,7 @@ def _pods(measured: Measured, simulated: Simulated) -> str:
     rows = []
     for pod in measured.pods:
         one = pod.profile
-        times = [one.frontend_s, one.trip_s, one.rest_s]
+        times = [one.frontend_s, one.trip_s, one.trip_row_s, one.rest_s]
         rows.append(
             [
                 f"`{one.name}`: {one.title}",
@@ -89,7 +90,14 @@ def _pods(measured: Measured, simulated: Simulated) -> str:
                 number(simulated.capacity[one.name]),
             ]
         )
-    head = ["model", "event loop, ms", "to the worker and back, ms", "rest, ms", "start, s"]
+    head = [
+        "model",
+        "event loop, ms",
+        "to the worker and back, ms",
+        "per further row, ms",
+        "rest, ms",
+        "start, s",
+    ]
     head += ["closed loop, requests/s", "simulated saturation, requests/s"]
     return table(head, rows, "measured; the last column simulated")
 
@@ -100,8 +108,7 @@ def _curve(pod: Pod) -> str:
     for place, size in enumerate(curve.rows):
         times = curve.run_s[place]
         rounds = [means[place] for means in pod.mean_ms]
-        last = len(times) - 1
-        shown = [times[last // 4], times[last // 2], times[last * 3 // 4], times[last * 39 // 40]]
+        shown = [times[LEVELS.index(level)] for level in (0.25, 0.5, 0.75, 0.99)]
         rows.append(
             [
                 str(size),
@@ -187,26 +194,31 @@ def _one_pod(rows: list[Row]) -> str:
 def _target(rows: list[Row]) -> str:
     found = [
         [
-            f"`{row['pod']}`",
+            f"`{row['pod']}`, {row['workers']} worker{'s' * (row['workers'] > 1)}",
             f"{row['target']:g}",
+            number(row["pods"]),
+            percent(row["busy_share"]),
+            number(row["p99_ms"]),
             percent(row["refused_share"]),
-            str(row["pods"]),
-            percent(row["settled_busy"]),
-            number(row["settled_p99_ms"]),
-            percent(row["settled_refused"]),
-            f"{percent(row['with_wait_refused'])} / {row['with_wait_pods']}",
+            f"{percent(row['step_refused'])} / {row['step_pods']}",
+            f"{percent(row['watched_refused'])} / {row['watched_pods']}",
         ]
         for row in rows
     ]
-    head = [
-        "model",
-        "target",
-        "refused during the step",
-        "pods at the end",
-        "their load ÷ saturation",
-    ]
-    head += ["p99 then, ms", "refused then", "with the wait trigger: refused / pods"]
+    head = ["pod", "target", "steady load: pods", "load ÷ saturation", "p99, ms", "refused"]
+    head += ["step: refused / most pods", "step with the wait trigger: refused / most pods"]
     return table(head, found, "simulated")
+
+
+def _best(simulated: Simulated) -> str:
+    """A sentence: which target is cheapest."""
+    best = best_targets(simulated.tables["target"], simulated.assumed)
+    found = [
+        f"{row['target']:g} for `{row['pod']}` with {row['workers']} "
+        f"worker{'s' * (row['workers'] > 1)} ({number(row['pods'])} pods)"
+        for row in best
+    ]
+    return f"Simulated, the fewest pods that keep the objective under the steady load: {', '.join(found)}."
 
 
 def _cold(rows: list[Row]) -> str:

@@ -117,13 +117,14 @@ class SimulatedPod:
             self._running += 1
             self._ledger.run(now, [now - request.queued for request in batch])
             run_s = self._profile.curve.draw(len(batch), self._chance)
-            self.busy_s += run_s + self._profile.trip_s
+            taken_s = run_s + self._profile.taken_s(len(batch))
+            self.busy_s += taken_s
             is_saturated = self._running >= most_running and bool(waiting)
             self._drain.taken(len(batch), now, is_saturated=is_saturated)
-            self._start(batch, run_s)
+            self._start(batch, run_s, taken_s)
 
-    def _start(self, batch: list[_Request], run_s: float) -> None:
-        after(self._env, run_s + self._profile.trip_s, lambda: self._ended(batch, run_s))
+    def _start(self, batch: list[_Request], run_s: float, taken_s: float) -> None:
+        after(self._env, taken_s, lambda: self._ended(batch, run_s, taken_s))
 
     def _batch_rows(self, waiting: int) -> int:
         """As `Batcher` decides: as many as pay, and free workers share."""
@@ -135,9 +136,9 @@ class SimulatedPod:
                 most = min(most, self._cost.share(waiting, free))
         return max(1, min(math.floor(most), self._limits.max_batch_size))
 
-    def _ended(self, batch: list[_Request], run_s: float) -> None:
+    def _ended(self, batch: list[_Request], run_s: float, taken_s: float) -> None:
         self._running -= 1
-        self._drain.ran(run_s + self._profile.trip_s)
+        self._drain.ran(taken_s)
         self._cost.record(len(batch), run_s)
         self._launch()
         if self._profile.rest_s:

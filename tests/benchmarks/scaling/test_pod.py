@@ -8,7 +8,7 @@ import simpy
 from benchmarks.scaling.arrivals import poisson
 from benchmarks.scaling.closed_forms import md1_wait_s, mm1_wait_s, mmc_wait_s
 from benchmarks.scaling.cluster import Setup, simulate
-from benchmarks.scaling.curve import Curve, Profile
+from benchmarks.scaling.curve import LEVELS, Curve, Profile
 from benchmarks.scaling.ledger import Ledger
 from benchmarks.scaling.pod import SimulatedPod
 
@@ -38,7 +38,7 @@ def test_equal_runs_wait_as_in_m_d_1(busy: float) -> None:
 
 @pytest.mark.parametrize("busy", [0.5, 0.8])
 def test_exponential_runs_wait_as_in_m_m_1(busy: float) -> None:
-    curve = Exponential((1,), ((0.01,) * 2,))
+    curve = Exponential((1,), ((0.01,) * len(LEVELS),))
     assert wait_s(curve, busy * 100, 900) == pytest.approx(
         mm1_wait_s(busy * 100, 100), rel=TOLERANCE
     )
@@ -47,7 +47,7 @@ def test_exponential_runs_wait_as_in_m_m_1(busy: float) -> None:
 @pytest.mark.parametrize(("workers", "busy"), [(2, 0.7), (4, 0.8)])
 def test_several_workers_wait_as_erlang_says(workers: int, busy: float) -> None:
     rate = workers * busy * 100
-    curve = Exponential((1,), ((0.01,) * 2,))
+    curve = Exponential((1,), ((0.01,) * len(LEVELS),))
     found = wait_s(curve, rate, 40_000 / rate, workers)
     assert found == pytest.approx(mmc_wait_s(rate, 100, workers), rel=2 * TOLERANCE)
 
@@ -56,8 +56,7 @@ def overloaded(curve: Curve, most_rows: int, rate: float) -> tuple[float, float,
     """Rows per run, answers per second, 99th percentile."""
     profile = Profile("m", "", curve, max_batch_size=most_rows)
     outcome = simulate(Setup(profile, poisson(rate, 20), 20, warm_s=5))
-    answers = (outcome.arrived - outcome.refused) / 15
-    return outcome.rows_per_run, answers, outcome.p99_s
+    return outcome.rows_per_run, outcome.answers_per_s, outcome.p99_s
 
 
 def test_batches_grow_only_where_that_pays() -> None:

@@ -22,12 +22,14 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class Assumed:
     """Not measured, and to be replaced by whoever knows better. `pod_hour_price`: one core and 1 GiB, on
-    demand. The objective: so many seconds for 99 in 100, at most so many refused (the chart's own)."""
+    demand. The objective is the chart's own: so many seconds for 99 in 100, at most so many refused.
+    `most_busy`: of saturation, however well a short simulation goes."""
 
     pod_hour_price: float = 0.05
     objective_s: float = 0.25
     refused_share: float = 0.001
     cell_requests_per_s: float = 10_000.0
+    most_busy: float = 0.9
     warm_node_s: float = 5.0
     new_node_s: float = 90.0
 
@@ -287,7 +289,7 @@ def fleet(profile: Profile, most: float, rate: float, choices: int, assumed: Ass
         is_quick = outcome.p99_s <= assumed.objective_s
         return is_quick and outcome.refused_share <= assumed.refused_share
 
-    pods = least_pods(enough, math.ceil(cell_rate / most))
+    pods = least_pods(enough, math.ceil(cell_rate / (assumed.most_busy * most)))
     outcome = outcome_of(pods)
     all_pods = pods * (needed + 1) if needed > 1 else pods + 1
     return {

@@ -71,7 +71,7 @@ def _machine(measured: Measured) -> str:
     return (
         f"Measured on {machine['date'][:10]} with `{measured.command}`: {machine['cpu']}, "
         f"{machine['cores']:g} cores, commit {machine['commit']}. Other programs kept "
-        f"{machine['busy_share']:.0%} of all cores busy in the second before, and the load average "
+        f"{percent(machine['busy_share'])} of all cores busy in the second before, and the load average "
         f"after it was {loads}: this machine was shared, and its stalls are in the curve."
     )
 
@@ -123,7 +123,7 @@ def _curve(pod: Pod) -> str:
         "25 %",
         "median",
         "75 %",
-        "97.5 %",
+        "99 %",
         "mean",
         "rounds' means",
         "rows/s at the mean",
@@ -136,8 +136,8 @@ def _assumed(simulated: Simulated) -> str:
     return (
         f"Assumed, not measured: a pod costs {one.pod_hour_price:g} $ an hour; scheduling and pulling "
         f"take {one.warm_node_s:g} s on a node that has the image and {one.new_node_s:g} s where a node "
-        f"has to come first; a cell takes {one.cell_requests_per_s:,.0f} requests/s. Objective: 99 in 100 "
-        f"within {one.objective_s * 1e3:g} ms, at most {one.refused_share:.1%} refused."
+        f"has to come first; a cell takes {one.cell_requests_per_s:,.0f} requests/s; no plan goes beyond {one.most_busy:g} of saturation. Objective: 99 in 100 "
+        f"within {one.objective_s * 1e3:g} ms, at most {percent(one.refused_share)} refused."
     )
 
 

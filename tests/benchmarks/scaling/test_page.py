@@ -3,12 +3,13 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 
 from benchmarks.harness.options import ROOT
 from benchmarks.scaling.__main__ import MEASURED, PAGE, SIMULATED
-from benchmarks.scaling.curve import Measured, rounded
+from benchmarks.scaling.curve import LEVELS, Measured, rounded
 from benchmarks.scaling.experiments import Simulated, cold_starts, fleet, saturation, validation
 from benchmarks.scaling.page import blocks, filled, marks, number, percent
 
@@ -83,6 +84,17 @@ def test_the_charts_target_keeps_the_objective(simulated: Simulated) -> None:
     assert len(rows) == 3
     assert max(row["refused_share"] for row in rows) <= simulated.assumed.refused_share
     assert max(row["p99_ms"] for row in rows) <= simulated.assumed.objective_s * 1e3
+
+
+def test_the_columns_of_the_curve_are_the_quantiles_they_name(
+    measured: Measured, simulated: Simulated
+) -> None:
+    times = measured.pods[0].profile.curve.run_s[0]
+    head, _, row = blocks(measured, simulated)["curve"]().splitlines()[2:5]
+    assert head.startswith("| rows | 25 % | median | 75 % | 99 % |")
+    shown = [float(cell) for cell in row.split("|")[2:6]]
+    at = [float(np.interp(level, LEVELS, times)) * 1e3 for level in (0.25, 0.5, 0.75, 0.99)]
+    assert shown == pytest.approx(at, abs=0.006)
 
 
 @pytest.mark.parametrize(

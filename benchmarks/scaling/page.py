@@ -136,7 +136,8 @@ def _assumed(simulated: Simulated) -> str:
     return (
         f"Assumed, not measured: a pod costs {one.pod_hour_price:g} $ an hour; scheduling and pulling "
         f"take {one.warm_node_s:g} s on a node that has the image and {one.new_node_s:g} s where a node "
-        f"has to come first; a cell takes {one.cell_requests_per_s:,.0f} requests/s; no plan goes beyond {one.most_busy:g} of saturation. Objective: 99 in 100 "
+        f"has to come first; a cell takes {one.cell_requests_per_s:,.0f} requests/s; no plan "
+        f"goes beyond {one.most_busy:g} of saturation. Objective: 99 in 100 "
         f"within {one.objective_s * 1e3:g} ms, at most {percent(one.refused_share)} refused."
     )
 

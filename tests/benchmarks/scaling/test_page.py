@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from benchmarks.harness.options import ROOT
 from benchmarks.scaling.__main__ import MEASURED, PAGE, SIMULATED

@@ -29,6 +29,7 @@ from service.runtimes.base import SessionOptions
 from service.scrape import listen_for_scrapers, scraped
 from service.settings import Settings
 from service.threads import plan, usable_cores
+from service.turns import take_short_turns
 from service.workers.base import ModelKey, WorkerPool
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _LAST_RUNS_S = 1.0
 def serve(settings: Settings) -> int:
     """Serve until told to stop; returns the exit code. Raises StartError, UsageError, BundleError."""
     use_one_arena()
+    take_short_turns()
     configure_logging(settings)
     check_settings(settings)
     require_repository(settings.repository)

@@ -16,6 +16,7 @@ from service.frontends.secondary import Secondary
 from service.frontends.settings import from_members
 from service.server import configure_logging, new_loop
 from service.settings import Settings
+from service.turns import take_short_turns
 
 
 class Life:
@@ -76,6 +77,7 @@ def main() -> None:
     # decides when they end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    take_short_turns()
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(Life(arguments).live())
 

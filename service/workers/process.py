@@ -13,6 +13,7 @@ import socket
 from service.generation.options import GenerationOptions
 from service.memory import use_one_arena
 from service.runtimes.base import SessionOptions
+from service.turns import give_way
 from service.workers.channel import Channel
 from service.workers.host import ModelHost
 from service.workers.peer import Peer
@@ -24,6 +25,7 @@ from service.workers.wiring import arenas_of
 
 def main() -> None:
     use_one_arena()
+    give_way()
     arguments = _parse()
     # Terminals, `timeout` and systemd signal every process of the service, but it is the server that
     # decides when its workers end: they hold requests that it has accepted.

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from models.transforms.image import decode_image, to_tensor
 from models.transforms.scores import softmax
 from models.transforms.text import TextEncoder
+from tests.flow.alike import greedy_paths
 from tests.flow.conftest import ROOT, Flow
 from tests.service.conftest import ServerProcess
 
@@ -98,11 +99,9 @@ def test_a_continuation_is_torchs_greedy_one(flows: dict[str, Flow], served: Ser
     with served.client() as client:
         reply = client.post("/v1/completions", json=body).json()
     ids, network = tokenizer.encode(prompt).ids, flow.trained.module.network.float()
-    for _ in range(reply["usage"]["completion_tokens"]):
-        with torch.inference_mode():
-            ids.append(int(network(torch.tensor([ids]))[0, -1].argmax()))
-    expected = tokenizer.decode(ids)[len(prompt) :]
-    assert reply["choices"][0]["text"] == expected
+    paths = greedy_paths(network, ids, reply["usage"]["completion_tokens"])
+    expected = {tokenizer.decode([*ids, *path])[len(prompt) :] for path in paths}
+    assert reply["choices"][0]["text"] in expected
 
 
 def test_the_same_seed_draws_the_same_picture(

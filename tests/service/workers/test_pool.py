@@ -16,6 +16,7 @@ from models.errors import ExamFailed
 from models.golden import Golden
 from service.errors import InputRefused, NotReady, RunTooLong, WorkerLost
 from service.runtimes.base import LoadTimeout, SessionOptions
+from service.turns import NICER
 from service.workers.base import ModelKey
 from service.workers.crashes import CrashLedger
 from service.workers.pool import ProcessPool
@@ -129,6 +130,15 @@ async def process_pool(workers: int = 1, **more: object) -> AsyncIterator[Proces
         yield pool
     finally:
         await pool.close()
+
+
+@in_loop
+async def test_workers_give_way_to_the_event_loop(bundles: dict[str, Bundle]) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    async with process_pool() as pool:
+        await pool.load(bundles["double"])
+        [pid] = pool.pids()
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, own + NICER)
 
 
 @in_loop

@@ -75,6 +75,7 @@ async def test_after_a_crash_the_model_runs_alone_and_its_neighbours_are_left_in
         first = await crash(pool)
         answer = await pool.run(SLOW, {"x": X[:1, :2]})  # waits for the process of its own
         assert (answer.outputs["y"] == X[:1, :2]).all()
+        await until(lambda: len(pool.pids()) == 1)  # the successor may still be on its way
         [pooled], [alone] = pool.pids(), [w for w in pool.workers() if w.state == "quarantine"]
         assert alone.models == ("slow/1",)
         assert len({first, pooled, alone.pid}) == 3

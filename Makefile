@@ -71,6 +71,7 @@ docs: install ## write what is generated: pages under docs/, the chart's README,
 	@$(PYTHON) tools/install.py npm
 	@$(BIN)/python -m helm.generate
 	@$(BIN)/python -m helm.grafana
+	@$(BIN)/python -m benchmarks.scaling page
 
 lock: ## resolve the dependencies anew into constraints.txt, and what the images install into docker/requirements
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock

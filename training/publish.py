@@ -33,7 +33,7 @@ _HOW_TO_ASK = {
     "sentence-embedding": '"some text"',
     "question-answering": """'{"question": "…", "context": "…"}'""",
     "text-similarity": """'{"text": "…", "text_pair": "…"}'""",
-    "text-generation": '"def "',
+    "text-generation": '"some text"',
     "text-to-text": '"some text"',
     "image-generation": "LABEL",
     "image-reconstruction": "some.png",

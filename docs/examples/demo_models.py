@@ -30,8 +30,10 @@ _SMALL_SCENES = (
     "augment.colour=0",
 )
 
-# Quick ones first, so that there is something to see soon; pycode-gpt alone takes a quarter of the time.
+# Several learn at a time, so the one that takes longest goes first; quick ones follow, that there is soon
+# something to see.
 DEMO = (
+    DemoModel("pycode-gpt", ("epochs=3",)),
     DemoModel(
         "entities",
         (
@@ -125,7 +127,6 @@ DEMO = (
             "gates.accuracy_floor=0.55",
         ),
     ),
-    DemoModel("translation", ("generated.train=3000", "epochs=4", "gates.accuracy_floor=50")),
+    DemoModel("translation", ("generated.train=3000", "epochs=6", "gates.accuracy_floor=50")),
     DemoModel("chat", ("epochs=5", "gates.accuracy_floor=0.4")),
-    DemoModel("pycode-gpt", ("epochs=3",)),
 )

@@ -43,14 +43,19 @@ def train_missing(repository: Path) -> None:
     start = time.perf_counter()
     with ThreadPoolExecutor(lanes) as pool:
         running = {pool.submit(_train, model, repository): model for model in missing}
-        for number, done in enumerate(as_completed(running), start=1):
-            code, told = done.result()
-            elapsed_s = time.perf_counter() - start
-            title = f"{number} of {len(missing)}: {running[done].recipe}, after {elapsed_s:.0f} s"
-            print(f"\n━━━ {title} ".ljust(_RULE, "━"), told, sep="\n")
-            if code:
-                pool.shutdown(wait=False, cancel_futures=True)  # what runs now is finished
-                sys.exit(code)
+        try:
+            for number, done in enumerate(as_completed(running), start=1):
+                code, told = done.result()
+                elapsed_s = time.perf_counter() - start
+                title = (
+                    f"{number} of {len(missing)}: {running[done].recipe}, after {elapsed_s:.0f} s"
+                )
+                print(f"\n━━━ {title} ".ljust(_RULE, "━"), told, sep="\n")
+                if code:
+                    sys.exit(code)
+        except BaseException:  # a failed one, or Ctrl-C, which ends those that run as well
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _train(model: DemoModel, repository: Path) -> tuple[int, str]:

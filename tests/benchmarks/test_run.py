@@ -46,7 +46,9 @@ def test_every_promised_row_has_a_figure(scenario: Scenario, tmp_path: Path) -> 
     rows = _rows(_report([scenario], tmp_path))
     assert list(rows) == [promise.key for promise in scenario.promises]
     missing = {key: row["verdict"] for key, row in rows.items() if not row["samples"]}
-    absent = {key: why for key, why in missing.items() if any(part in str(why) for part in _NOT_INSTALLED)}
+    absent = {
+        key: why for key, why in missing.items() if any(part in str(why) for part in _NOT_INSTALLED)
+    }
     assert missing == absent
     assert (tmp_path / "report.md").read_text().count("| not ") == len(absent)
     if len(absent) == len(rows):

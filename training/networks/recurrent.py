@@ -68,6 +68,19 @@ class RecurrentEncoder(TokenEncoder):
         ]
 
 
+def draw_recurrent(layer: nn.RNNBase) -> None:
+    """First weights, in place."""
+    # Orthogonal recurrence keeps signals alive (Saxe et al. 2014, arXiv:1312.6120).
+    for name, weight in layer.named_parameters():
+        if name.startswith("weight_hh"):
+            for gate in torch.split(weight.data, layer.hidden_size):
+                nn.init.orthogonal_(gate)
+        elif name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(weight)
+        else:
+            nn.init.zeros_(weight)
+
+
 class BidirectionalLayer(nn.Module):
     """x [B, T, E] and lengths int64 [B] ≥ 1 → [B, T, D·U], zeros behind each row's end."""
 
@@ -76,15 +89,7 @@ class BidirectionalLayer(nn.Module):
         self.cell: Cell = cell
         self.units = units
         self.recurrent = _MODULES[cell](width, units, batch_first=True, bidirectional=True)
-        for name, weight in self.recurrent.named_parameters():
-            # Orthogonal recurrence keeps signals alive (Saxe et al. 2014, arXiv:1312.6120).
-            if name.startswith("weight_hh"):
-                for gate in torch.split(weight.data, units):
-                    nn.init.orthogonal_(gate)
-            elif name.startswith("weight_ih"):
-                nn.init.xavier_uniform_(weight)
-            else:
-                nn.init.zeros_(weight)
+        draw_recurrent(self.recurrent)
         if cell == "lstm":  # an open forget gate remembers from the start (Jozefowicz et al. 2015)
             for name in ("bias_ih_l0", "bias_ih_l0_reverse"):
                 nn.init.ones_(getattr(self.recurrent, name).data[units : 2 * units])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from training.networks.recurrent import BidirectionalLayer
+from training.networks.recurrent import BidirectionalLayer, draw_recurrent
 from training.networks.seq2seq import Seq2Seq, SlotSizes
 from training.networks.seq2seq_settings import RecurrentSeq2SeqConfig
 
@@ -57,14 +57,7 @@ class RecurrentSeq2Seq(Seq2Seq):
         self.mix = nn.Linear(2 * units, width)
         self.head = nn.Linear(width, vocabulary, bias=False)
         self.dropout = nn.Dropout(dropout)
-        for name, weight in self.recurrent.named_parameters():
-            if name.startswith("weight_hh"):
-                for gate in torch.split(weight.data, units):
-                    nn.init.orthogonal_(gate)
-            elif name.startswith("weight_ih"):
-                nn.init.xavier_uniform_(weight)
-            else:
-                nn.init.zeros_(weight)
+        draw_recurrent(self.recurrent)
         for embedding in (self.embedding, self.source_embedding):
             nn.init.normal_(embedding.weight, std=width**-0.5)
         if config.tied_embeddings:

@@ -40,7 +40,7 @@ RUN groupadd --gid 10001 slipway \
     && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /tmp \
         --shell /usr/sbin/nologin slipway \
     && find / -xdev -type f -perm /6000 -exec chmod ug-s {} + \
-    && mkdir /work && chown 10001:10001 /work
+    && mkdir /training && chown 10001:10001 /training
 COPY --from=libraries /opt/venv /opt/venv
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=application /opt/slipway /opt/slipway
@@ -59,7 +59,7 @@ LABEL org.opencontainers.image.title="slipway (train)" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.base.name="${BASE}"
 USER 10001:10001
-# Checkpoints go to /work/runs, published models to /work/models/repository.
-WORKDIR /work
+# Checkpoints go to /training/runs, published models to /training/models/repository.
+WORKDIR /training
 ENTRYPOINT ["slipway"]
 CMD ["recipes"]

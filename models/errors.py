@@ -15,6 +15,10 @@
     │   ├── ImageTooLarge         more pixels than allowed
     │   ├── TextEmpty             nothing left to read
     │   └── TextTooLong           more tokens than the model takes
+    ├── RunError                a runtime could not run a graph on an input
+    │   ├── InputRefused          the graph refused the values (an id out of range …)
+    │   ├── RunTooLong            it ran longer than any batch may, and was stopped
+    │   └── InferenceFailed       it failed on an input that it should have taken
     ├── training/errors.py      data, gates, recipes
     └── service/errors.py       requests, capacity, workers
 
@@ -120,3 +124,29 @@ class TextEmpty(InputError):
 
 class TextTooLong(InputError):
     reason = "text_too_long"
+
+
+class RunError(SlipwayError):
+    """A runtime could not run a graph on an input."""
+
+
+class InputRefused(RunError):
+    """The caller's to mend."""
+
+    status = 422
+    reason = "input_refused"
+
+
+class RunTooLong(RunError):
+    status = 504
+    reason = "run_timeout"
+
+
+class InferenceFailed(RunError):
+    """The runtime failed on an input that it should have taken. `detail` is for the log alone."""
+
+    reason = "inference_failed"
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail

@@ -146,19 +146,49 @@ class Gate(Record):
     detail: str = ""
 
 
+class Tolerance(Record):
+    """How far the golden exam's answers may lie from the recorded ones: |a−b| ≤ atol + rtol·|b|."""
+
+    atol: float = Field(default=1e-4, ge=0)
+    rtol: float = Field(default=1e-3, ge=0)
+
+
 class Variant(Record):
-    """Another way to run the same weights; `file` is absent when only a runtime setting differs."""
+    """Another way to run the same weights; `file` is absent when only a runtime setting differs.
+
+    Runtime, provider and precision together name it. A variant stands here because it was measured, through
+    the runtime that serves it, and kept within the accuracy budget.
+    """
 
     precision: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     runtime: str = "onnxruntime"
+    provider: str = "cpu"
+    compute: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="what the runtime computes in where the graph says float"
+    )
     file: RelativeFile | None = None
     size_bytes: int = Field(ge=0)
     accuracy_delta: float = Field(description="main metric minus the reference's")
+    accuracy_interval: ConfidenceInterval | None = Field(
+        default=None, description="of the delta, both judged on the same items"
+    )
     max_difference: float = Field(
         ge=0, description="largest absolute output difference to the reference"
     )
+    tolerance: Tolerance | None = Field(
+        default=None,
+        description="how far its answers to the golden exam may lie from the reference's; absent for a "
+        "variant with an exam of its own",
+    )
+    is_row_independent: bool = Field(
+        default=True,
+        description="an item's answer does not depend on what shares its batch; false: it is run alone",
+    )
     latency_ms: dict[int, float] = Field(default_factory=dict, description="batch size → median")
-    hardware: str = ""
+    throughput: dict[int, float] = Field(
+        default_factory=dict, description="batch size → items per second, every core at work"
+    )
+    hardware: str = Field(default="", description="what the figures were measured on")
 
     @property
     def golden_file(self) -> str | None:
@@ -177,13 +207,6 @@ class Provenance(Record):
     git_commit: str | None = None
     versions: dict[str, str] = Field(default_factory=dict, description="package → version")
     duration_s: float = Field(default=0.0, ge=0)
-
-
-class Tolerance(Record):
-    """How far the golden exam's answers may lie from the recorded ones: |a−b| ≤ atol + rtol·|b|."""
-
-    atol: float = Field(default=1e-4, ge=0)
-    rtol: float = Field(default=1e-3, ge=0)
 
 
 class FileEntry(Record):

@@ -10,12 +10,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from models.errors import SlipwayError
+from models.errors import InferenceFailed, InputRefused, SlipwayError
 from service.errors import (
     BadRequest,
     DeadlineExceeded,
-    InferenceFailed,
-    InputRefused,
     NotReady,
     QueueFull,
     ShuttingDown,

@@ -16,8 +16,7 @@
     │   ├── Forbidden             an admin route asked by a web page
     │   ├── ControlRefused        load or unload where the control mode does not take them
     │   ├── UnsupportedMedia      a content type or encoding that the endpoint does not take
-    │   ├── QuotaExceeded         the caller has as many requests under way as it may
-    │   └── InputRefused          the model's graph refused the values (an id out of range …)
+    │   └── QuotaExceeded         the caller has as many requests under way as it may
     ├── Unavailable             try again, here or at another replica
     │   ├── QueueFull             the bounded queue is full; Retry-After says when it will not be
     │   ├── LoadFailed            a version that was to be loaded cannot be served
@@ -25,10 +24,8 @@
     │   ├── WorkerLost            the worker died while it held the request
     │   └── ShuttingDown          the server is ending
     ├── DeadlineExceeded        the request's time was over before its answer
-    │   └── RunTooLong            the model ran longer than any batch may, and was stopped
     ├── Cancelled               the caller left; counted, never sent
     │   └── SlowReader            the caller does not read its stream
-    ├── InferenceFailed         the model failed on this item; ours
     ├── OutputMismatch          the model gave answers for another number of items; ours
     └── StartError              the server could not start
 
@@ -117,11 +114,6 @@ class UnsupportedMedia(RequestError):
     reason = "unsupported_media_type"
 
 
-class InputRefused(RequestError):
-    status = 422
-    reason = "input_refused"
-
-
 class QuotaExceeded(RequestError):
     """The server could, but this caller has its share; others are served (RFC 6585)."""
 
@@ -171,10 +163,6 @@ class DeadlineExceeded(SlipwayError):
     reason = "deadline"
 
 
-class RunTooLong(DeadlineExceeded):
-    reason = "run_timeout"
-
-
 class Cancelled(SlipwayError):
     """499 is nginx's number for a closed request; it appears in logs and counters only."""
 
@@ -186,16 +174,6 @@ class SlowReader(Cancelled):
     """The same word as of a connection that is cut off for it."""
 
     reason = "slow_reader"
-
-
-class InferenceFailed(SlipwayError):
-    """The runtime failed on an input that it should have taken. `detail` is for the log alone."""
-
-    reason = "inference_failed"
-
-    def __init__(self, message: str, detail: str = "") -> None:
-        super().__init__(message)
-        self.detail = detail
 
 
 class OutputMismatch(SlipwayError):

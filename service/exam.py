@@ -7,7 +7,7 @@ wrong runtime, a wrong provider or broken kernels; weights were already proven b
 from models.bundle import Bundle
 from models.golden import Golden
 from models.manifest import GOLDEN_FILE
-from service.runtimes.base import Session
+from models.runtimes.base import Session
 
 
 def read_golden(bundle: Bundle, file: str = GOLDEN_FILE) -> Golden | None:

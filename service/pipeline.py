@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from models.errors import InputError, SlipwayError
+from models.errors import InferenceFailed, InputError, InputRefused, SlipwayError
 from service.batching.ticket import Ticket
 from service.completion import complete, under_terms
-from service.errors import BadRequest, InferenceFailed, InputRefused, NotReady, QueueFull
+from service.errors import BadRequest, NotReady, QueueFull
 from service.loops import Spent, steps_of
 from service.offload import offload
 from service.registry import ServedModel

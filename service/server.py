@@ -25,12 +25,12 @@ from service.memory import use_one_arena
 from service.observability.metrics import Metrics
 from service.observability.vitals import build_labels, vital_signs
 from service.registry import ModelRegistry
-from service.runtimes.base import SessionOptions
 from service.scrape import listen_for_scrapers, scraped
 from service.settings import Settings
 from service.threads import plan, usable_cores
 from service.turns import take_short_turns
 from service.workers.base import ModelKey, WorkerPool
+from service.workers.options import HostOptions
 
 if TYPE_CHECKING:
     from service.workers.pool import ProcessPool
@@ -148,7 +148,7 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     """Workers and their threads within the cores that this process may use."""
     cores = settings.threads or usable_cores()
     workers, threads, wide = plan(cores, settings.workers)
-    options = SessionOptions(threads, settings.provider, settings.generation)
+    options = HostOptions(threads, settings.provider, settings.generation)
 
     def measured(key: ModelKey, stats: EngineStats) -> None:
         metrics.model(key).engine.reported(stats)

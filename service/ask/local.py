@@ -13,11 +13,11 @@ from service.batching.batcher import batcher_over, limits_of
 from service.observability.metrics import ModelMeters
 from service.pipeline import Ask, predict
 from service.registry import ServedModel
-from service.runtimes.base import SessionOptions
 from service.tasks import open_task, plugin
 from service.tasks.base import ServiceTask
 from service.threads import usable_cores
 from service.workers.inprocess import InProcessPool
+from service.workers.options import HostOptions
 
 ReadQuestion = Callable[[type[ServiceTask]], Question]
 
@@ -35,7 +35,7 @@ async def _ask(bundle: Bundle, read: ReadQuestion) -> Reply:
     options = task.parse_options(question.options)
     data = question.data
     instance = task.read_json(question.value) if data is None else task.read_bytes(data)
-    pool = InProcessPool(1, SessionOptions(max(1, int(usable_cores()))))
+    pool = InProcessPool(1, HostOptions(max(1, int(usable_cores()))))
     await pool.start()
     try:
         await pool.load(bundle)

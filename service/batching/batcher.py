@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Hashable
 from functools import partial
 
+from models.errors import InferenceFailed
 from models.manifest import Manifest
 from service.batching.admission import Admission
 from service.batching.assembly import Assembly
@@ -26,7 +27,7 @@ from service.batching.execution import Execution, Run, Submit, as_submit
 from service.batching.group import Shares
 from service.batching.limits import BatchLimits, limits_of
 from service.batching.ticket import Arrays, Parts, Ticket
-from service.errors import InferenceFailed, ShuttingDown
+from service.errors import ShuttingDown
 from service.observability.metrics import ModelMeters
 from service.workers.base import ModelKey, Submits, WorkerPool
 

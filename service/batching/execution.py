@@ -10,19 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from models.errors import SlipwayError
+from models.errors import InferenceFailed, InputRefused, SlipwayError
 from service.batching.assembly import Assembly
 from service.batching.cost import BatchCost
 from service.batching.drain import DrainRate
 from service.batching.isolate import CAUSED_BY_ITEMS, isolate
 from service.batching.ticket import Arrays, Ticket
-from service.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    InferenceFailed,
-    InputRefused,
-    ShuttingDown,
-)
+from service.errors import Cancelled, DeadlineExceeded, ShuttingDown
 from service.observability.metrics import ModelMeters
 from service.workers.base import RunResult, Sent
 

@@ -8,9 +8,8 @@ Halving n tickets to the last never takes more than 2n - 2 runs, so up to 32 eve
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
-from models.errors import SlipwayError
+from models.errors import InferenceFailed, InputRefused, SlipwayError
 from service.batching.ticket import Ticket
-from service.errors import InferenceFailed, InputRefused
 
 Attempt = Callable[[Sequence[Ticket]], Awaitable[None]]
 

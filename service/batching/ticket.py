@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from models.errors import SlipwayError
-from service.errors import Cancelled, InferenceFailed
+from models.errors import InferenceFailed, SlipwayError
+from service.errors import Cancelled
 
 _log = logging.getLogger("slipway.ticket")
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import SlipwayError
+from models.errors import InferenceFailed, SlipwayError
 from models.transforms.beams import BeamSearch
 from models.transforms.scores import log_softmax
-from service.errors import InferenceFailed
 from service.generation.requests import Requests
 from service.generation.row import Row
 from service.generation.slots import Slots

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import SlipwayError
-from service.errors import InferenceFailed
+from models.errors import InferenceFailed, SlipwayError
 from service.generation.row import Row
 from service.generation.sampling import Choice, sample
 

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.errors import SlipwayError
-from service.errors import BadRequest, InferenceFailed, QueueFull
+from models.errors import InferenceFailed, SlipwayError
+from service.errors import BadRequest, QueueFull
 from service.generation.constraint import GrammarMatcher, sentence
 from service.generation.request import Constraint
 

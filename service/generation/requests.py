@@ -7,9 +7,8 @@ The slot that it held is closed by `slots` afterwards.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from models.errors import SlipwayError
+from models.errors import InferenceFailed, SlipwayError
 from models.transforms.beams import Beam
-from service.errors import InferenceFailed
 from service.generation.deadlines import Deadlines
 from service.generation.ledger import KvLedger
 from service.generation.request import FinishReason, GenerationEvent, RankedAnswer

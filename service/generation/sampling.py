@@ -24,8 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import SlipwayError
-from service.errors import InferenceFailed
+from models.errors import InferenceFailed, SlipwayError
 from service.generation.drawing import draw
 from service.generation.logits_processors import LogitsProcessors, Matcher
 from service.generation.ranking import token_logprobs

@@ -17,7 +17,7 @@ from pathlib import Path
 from models.bundle import Bundle, open_bundle
 from models.errors import ManifestInvalid
 from models.manifest import MANIFEST_FILE, MODEL_FILE
-from service.runtimes.base import LoadCrashed, LoadOutOfMemory, LoadTimeout
+from models.runtimes.base import LoadCrashed, LoadOutOfMemory, LoadTimeout
 from service.settings import Settings
 
 _ROOT = str(Path(__file__).parents[2])

@@ -9,9 +9,8 @@ from typing_extensions import override
 
 from models.blocks import ClassificationPostprocessing
 from models.bundle import Bundle
-from models.errors import ManifestInvalid
+from models.errors import InferenceFailed, ManifestInvalid
 from models.transforms.scores import softmax, top_k
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, BatchTask, InstanceT, Prepared, Row, TaskOptions
 
 

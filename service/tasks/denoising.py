@@ -4,8 +4,8 @@ import numpy as np
 from typing_extensions import override
 
 from models.blocks import DiffusionPreprocessing
+from models.errors import InferenceFailed
 from models.transforms.diffusion import Denoising
-from service.errors import InferenceFailed
 from service.tasks.base import Item, Loop, Row
 
 # Elements of a picture whose step takes about as long as handing it to a thread.

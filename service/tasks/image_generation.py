@@ -17,10 +17,9 @@ from typing_extensions import override
 
 from models.blocks import ClassConditionPreprocessing, DiffusionPreprocessing, ImagePostprocessing
 from models.bundle import Bundle
-from models.errors import InputError, ManifestInvalid
+from models.errors import InferenceFailed, InputError, ManifestInvalid
 from models.transforms.image import to_png
 from models.transforms.interpolation import between, shares
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, BatchTask, OptionInvalid, Prepared, Row, TaskOptions
 from service.tasks.denoising import DenoisingLoop
 from service.tasks.drawing_size import PictureSize

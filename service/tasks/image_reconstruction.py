@@ -14,10 +14,9 @@ from typing_extensions import override
 
 from models.blocks import ReconstructionPostprocessing
 from models.bundle import Bundle
-from models.errors import InputError, ManifestInvalid
+from models.errors import InferenceFailed, InputError, ManifestInvalid
 from models.transforms.image import to_png
 from models.transforms.interpolation import shares
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, Item, OptionInvalid, Prepared, Row, TaskOptions
 from service.tasks.drawing_size import PictureSize
 from service.tasks.image_generation import MAX_FRAMES

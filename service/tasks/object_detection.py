@@ -13,10 +13,9 @@ from typing_extensions import override
 
 from models.blocks import DetectionPostprocessing
 from models.bundle import Bundle
-from models.errors import ManifestInvalid
+from models.errors import InferenceFailed, ManifestInvalid
 from models.transforms.detection import Limits, find_objects
 from models.transforms.geometry import require_reversible
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, Prepared, Row, TaskOptions
 from service.tasks.placed_picture import PlacedPictureTask
 

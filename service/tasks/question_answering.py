@@ -13,10 +13,9 @@ from typing_extensions import override
 
 from models.blocks import SpanPostprocessing, TextPreprocessing
 from models.bundle import Bundle
-from models.errors import InputError, ManifestInvalid
+from models.errors import InferenceFailed, InputError, ManifestInvalid
 from models.transforms.spans import SPECIAL, SpanWindow, search, trimmed
 from models.transforms.text import EncodedText, TextEncoder
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, BatchTask, Prepared, Row, TaskOptions
 from service.tasks.examples import golden_item
 from service.tasks.text import TextOptions

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from models.blocks import SegmentationPostprocessing
 from models.bundle import Bundle
-from models.errors import InputError, ManifestInvalid
+from models.errors import InferenceFailed, InputError, ManifestInvalid
 from models.transforms.geometry import require_reversible
 from models.transforms.segmentation import (
     MOST_CLASSES,
@@ -23,7 +23,6 @@ from models.transforms.segmentation import (
     shown_size,
     to_palette_png,
 )
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, Prepared, Row, TaskOptions
 from service.tasks.placed_picture import PlacedPictureTask
 

@@ -9,10 +9,9 @@ from typing_extensions import override
 
 from models.blocks import ScorePostprocessing, TextPreprocessing
 from models.bundle import Bundle
-from models.errors import InputError, ManifestInvalid
+from models.errors import InferenceFailed, InputError, ManifestInvalid
 from models.transforms.scores import pair_score
 from models.transforms.text import TextEncoder
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, BatchTask, Prepared, Row, TaskOptions
 from service.tasks.text import TextOptions
 

@@ -13,10 +13,9 @@ from typing_extensions import override
 
 from models.blocks import TokenClassificationPostprocessing
 from models.bundle import Bundle
-from models.errors import ManifestInvalid
+from models.errors import InferenceFailed, ManifestInvalid
 from models.transforms.tags import TagDecoder, word_probabilities
 from models.transforms.words import WordEncoder
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, Prepared, Row, TaskOptions
 from service.tasks.text import TextOptions, TextTask
 

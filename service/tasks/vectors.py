@@ -5,9 +5,8 @@ import base64
 import numpy as np
 
 from models.blocks import EmbeddingPostprocessing
-from models.errors import ManifestInvalid
+from models.errors import InferenceFailed, ManifestInvalid
 from models.manifest import ManifestDraft
-from service.errors import InferenceFailed
 from service.tasks.base import OptionInvalid, Row
 
 

@@ -14,11 +14,10 @@ from typing_extensions import override
 
 from models.blocks import AnomalyPostprocessing
 from models.bundle import Bundle
-from models.errors import ManifestInvalid
+from models.errors import InferenceFailed, ManifestInvalid
 from models.transforms.anomaly import heat_map
 from models.transforms.geometry import require_reversible
 from models.transforms.segmentation import shown_size
-from service.errors import InferenceFailed
 from service.tasks.base import Answer, Prepared, Row, TaskOptions
 from service.tasks.placed_picture import PlacedPictureTask
 

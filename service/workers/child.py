@@ -15,8 +15,8 @@ from pathlib import Path
 
 from models.errors import SlipwayError
 from service.errors import WorkerLost
-from service.runtimes.base import SessionOptions
 from service.workers.connection import Connection, Owner
+from service.workers.options import HostOptions
 from service.workers.pulse import Pulse
 from service.workers.wiring import Wiring
 
@@ -27,7 +27,7 @@ _PEACE_S = 2.0
 class Child:
     """A process and the first connection to it; when that is lost, the process is killed."""
 
-    def __init__(self, options: SessionOptions, owner: Owner, hang_timeout_s: float) -> None:
+    def __init__(self, options: HostOptions, owner: Owner, hang_timeout_s: float) -> None:
         self._pulse = Pulse.create()
         self._numbers = 0
         self.started = time.monotonic()
@@ -96,7 +96,7 @@ def signal_name(code: int) -> str:
 
 
 def _spawn(
-    theirs: socket.socket, wiring: Wiring, options: SessionOptions, hang_timeout_s: float
+    theirs: socket.socket, wiring: Wiring, options: HostOptions, hang_timeout_s: float
 ) -> "subprocess.Popen[bytes]":
     descriptors = [theirs.fileno(), wiring.pulse.descriptor, *wiring.memory]
     # -P: a module in the working directory must not take the place of an installed one.

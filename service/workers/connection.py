@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from models.datatypes import TypeInfo
-from models.errors import SlipwayError
-from service.errors import BadRequest, InferenceFailed, WorkerLost
+from models.errors import InferenceFailed, SlipwayError
+from service.errors import BadRequest, WorkerLost
 from service.generation.request import GenerationEvent, decode_events
 from service.generation.stats import EngineStats
 from service.workers import failures

@@ -16,13 +16,14 @@ import orjson
 
 from models.bundle import Bundle
 from models.errors import BundleError
+from models.runtimes.base import LoadCrashed, LoadOutOfMemory, LoadTimeout
 from service.errors import WorkerLost
 from service.generation.stats import EngineStats
-from service.runtimes.base import LoadCrashed, LoadOutOfMemory, LoadTimeout, SessionOptions
 from service.workers.base import LoadReport, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child, signal_name
 from service.workers.connection import Connection, Job
+from service.workers.options import HostOptions
 
 _WARM_S = 60.0
 _MOST_PROCESSES = 2
@@ -34,7 +35,7 @@ _HEADROOM_BYTES = 1 << 30
 class Examiner:
     """`memory_bytes` 0: from the bundle's size. Belongs to the event loop."""
 
-    def __init__(self, options: SessionOptions, *, timeout_s: float, memory_bytes: int = 0) -> None:
+    def __init__(self, options: HostOptions, *, timeout_s: float, memory_bytes: int = 0) -> None:
         self._options = options
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes

@@ -2,9 +2,18 @@
 
 import orjson
 
-from models.errors import BundleError, ExamFailed, IntegrityError, ManifestInvalid, SlipwayError
-from service.errors import InferenceFailed, InputRefused, NotReady, RunTooLong
-from service.runtimes.base import GraphRefused, LoadOutOfMemory, ProviderMissing
+from models.errors import (
+    BundleError,
+    ExamFailed,
+    InferenceFailed,
+    InputRefused,
+    IntegrityError,
+    ManifestInvalid,
+    RunTooLong,
+    SlipwayError,
+)
+from models.runtimes.base import GraphRefused, LoadOutOfMemory, ProviderMissing
+from service.errors import NotReady
 
 _KINDS: dict[str, type[SlipwayError]] = {
     kind.reason: kind

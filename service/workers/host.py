@@ -15,12 +15,14 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.datatypes import BY_ONNX, TypeInfo
-from models.errors import ExamFailed
-from service.errors import InputRefused, NotReady
+from models.errors import ExamFailed, InputRefused
+from models.runtimes import open_session
+from models.runtimes.base import Session
+from models.runtimes.graph import Graph, external_weights
+from service.errors import NotReady
 from service.exam import read_golden, replay
-from service.runtimes import open_session
-from service.runtimes.base import Session, SessionOptions
 from service.workers.base import LoadReport
+from service.workers.options import HostOptions
 from service.workers.pulse import BATCH_LANE, LOAD_LANE, Doing, Lane, Pulse
 from service.workers.width import (
     LEAST_GAIN,
@@ -90,7 +92,7 @@ class ModelHost:
     `on_stats` is told what a generation model's engine measured, by the thread of that model.
     """
 
-    def __init__(self, options: SessionOptions, pulse: Pulse | None = None) -> None:
+    def __init__(self, options: HostOptions, pulse: Pulse | None = None) -> None:
         self.options = options
         self._pulse = pulse
         self._lanes: dict[int, Lane] = {}  # of generation models
@@ -186,7 +188,7 @@ class ModelHost:
         if not has_memory_for(model.bundle):
             return Width(f"{narrow} (no memory for a second session)")
         options = replace(self.options, threads=threads)
-        wide = open_session("onnxruntime", model.bundle, options)
+        wide = open_session("onnxruntime", Graph.of(model.bundle), options)
         try:
             gained = gain(model.session, wide, inputs, lambda: self._running is None)
         except BaseException as error:  # passed on, but for a measurement to be repeated
@@ -229,7 +231,7 @@ class ModelHost:
             self.unload(handle)
 
     def _load_batch(self, handle: int, bundle: Bundle) -> tuple[float | None, str]:
-        session = open_session("onnxruntime", bundle, self.options)
+        session = open_session("onnxruntime", Graph.of(bundle), self.options)
         try:
             difference = _examine(session, bundle)
         except BaseException:  # whatever it was goes on to the loader; the session must not stay
@@ -247,14 +249,15 @@ class ModelHost:
 
     def _load_generation(self, handle: int, bundle: Bundle) -> float | None:
         # Heavier than the rest of this module, and only where a generation model is served.
+        from models.runtimes.onnxruntime import add_weights, session_options_of
         from service.generation.host import GenerationHost
         from service.generation.limits import limits_of
         from service.generation.variant import served_graph
-        from service.runtimes.onnxruntime import add_weights, session_options_of
 
         session_options = session_options_of(self.options)
         graph = served_graph(bundle, self.options.generation)
-        weights = add_weights(session_options, bundle, graph.model)
+        weights = external_weights(bundle, graph.model)
+        add_weights(session_options, weights)
         lane = self._lanes.get(handle)
         if lane is None and self._pulse is not None:
             lane = self._lanes[handle] = Lane(self._pulse, handle)

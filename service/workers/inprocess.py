@@ -15,9 +15,9 @@ import numpy as np
 
 from models.bundle import Bundle
 from service.errors import NotReady
-from service.runtimes.base import SessionOptions
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.host import ModelHost
+from service.workers.options import HostOptions
 
 if TYPE_CHECKING:
     from service.generation.request import GenerationEvent, GenerationRequest
@@ -31,7 +31,7 @@ class InProcessPool:
     def __init__(
         self,
         workers: int,
-        options: SessionOptions,
+        options: HostOptions,
         on_stats: "Callable[[ModelKey, EngineStats], None]" = lambda *_: None,
     ) -> None:
         self._workers = workers

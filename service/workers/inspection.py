@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-from models.errors import SlipwayError
-from service.errors import RunTooLong, WorkerLost
-from service.runtimes.base import LoadTimeout
+from models.errors import RunTooLong, SlipwayError
+from models.runtimes.base import LoadTimeout
+from service.errors import WorkerLost
 from service.workers.child import Child
 from service.workers.pulse import LOAD_LANE
 

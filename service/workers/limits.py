@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from models.errors import SlipwayError
-from service.runtimes.base import LoadOutOfMemory
+from models.runtimes.base import LoadOutOfMemory
 
 _SIGNS = ("bad_alloc", "failed to allocate", "cannot allocate", "out of memory", "bad allocation")
 """What ONNX Runtime, the C++ library and the kernel say, in lower case."""

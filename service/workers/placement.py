@@ -6,8 +6,8 @@ import orjson
 
 from models.bundle import Bundle
 from models.errors import SlipwayError
+from models.runtimes.base import LoadCrashed, LoadTimeout
 from service.errors import WorkerLost
-from service.runtimes.base import LoadCrashed, LoadTimeout
 from service.workers.base import LoadReport, ModelKey
 from service.workers.channel import Op
 from service.workers.child import Child

@@ -15,7 +15,6 @@ from models.bundle import Bundle
 from models.errors import SlipwayError
 from service.errors import NotReady
 from service.generation.stats import EngineStats
-from service.runtimes.base import SessionOptions
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child
@@ -26,6 +25,7 @@ from service.workers.elastic import Elastic
 from service.workers.examination import Examiner
 from service.workers.hosted import Hosted
 from service.workers.inspection import Inspection
+from service.workers.options import HostOptions
 from service.workers.placement import Placed, load_on
 from service.workers.quarantine import Quarantine
 from service.workers.supervisor import Supervisor
@@ -49,7 +49,7 @@ class ProcessPool:
     def __init__(
         self,
         workers: int,
-        options: SessionOptions,
+        options: HostOptions,
         *,
         wide_threads: int = 0,
         hang_timeout_s: float = 60.0,

@@ -12,10 +12,10 @@ import socket
 
 from service.generation.options import GenerationOptions
 from service.memory import use_one_arena
-from service.runtimes.base import SessionOptions
 from service.turns import give_way
 from service.workers.channel import Channel
 from service.workers.host import ModelHost
+from service.workers.options import HostOptions
 from service.workers.peer import Peer
 from service.workers.pulse import Pulse
 from service.workers.serving import PRIMARY, Worker
@@ -36,7 +36,7 @@ def main() -> None:
     primary = Peer(PRIMARY, channel, arenas_of(arguments.arenas))
     pulse = Pulse(arguments.pulse)
     generation = GenerationOptions.from_json(arguments.generation)
-    host = ModelHost(SessionOptions(arguments.threads, arguments.provider, generation), pulse)
+    host = ModelHost(HostOptions(arguments.threads, arguments.provider, generation), pulse)
     Watchdog(pulse, host.terminate, arguments.hang_timeout).start()
     with contextlib.suppress(BrokenPipeError, ConnectionError):  # the owner died meanwhile
         Worker(primary, host, pulse).serve()

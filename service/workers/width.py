@@ -17,8 +17,8 @@ import numpy as np
 from models.bundle import Bundle
 from models.datatypes import BY_ONNX, DataType
 from models.manifest import MODEL_FILE
+from models.runtimes.base import Arrays, Session
 from service.exam import read_golden
-from service.runtimes.base import Arrays, Session
 
 LEAST_GAIN = 1.2
 LEAST_RUN_S = 0.002  # below that, waking threads costs what they bring

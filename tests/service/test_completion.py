@@ -7,16 +7,9 @@ from contextlib import aclosing
 import pytest
 
 from models.bundle import Bundle
-from models.errors import SlipwayError
+from models.errors import InferenceFailed, SlipwayError
 from service.completion import Piece, complete, failure, stream
-from service.errors import (
-    BadRequest,
-    DeadlineExceeded,
-    InferenceFailed,
-    QueueFull,
-    ShuttingDown,
-    WorkerLost,
-)
+from service.errors import BadRequest, DeadlineExceeded, QueueFull, ShuttingDown, WorkerLost
 from service.generation.request import GenerationEvent, GenerationRequest, SamplingParams
 from service.observability.metrics import ModelMeters
 from service.registry import ServedModel

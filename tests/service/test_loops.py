@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from models.bundle import Bundle
+from models.errors import InferenceFailed
 from service.batching.batcher import Batcher, limits_of
 from service.batching.ticket import Ticket
-from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
+from service.errors import DeadlineExceeded, QueueFull
 from service.loops import Spent, steps_of
 from service.observability.metrics import ModelMeters
 from service.pipeline import Ask, predict

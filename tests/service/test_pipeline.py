@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from models.bundle import Bundle
-from models.errors import SlipwayError
+from models.errors import InferenceFailed, InputRefused, SlipwayError
 from service.batching.batcher import Batcher, limits_of
-from service.errors import BadRequest, DeadlineExceeded, InferenceFailed, InputRefused, QueueFull
+from service.errors import BadRequest, DeadlineExceeded, QueueFull
 from service.observability.metrics import ModelMeters
 from service.pipeline import MAX_INSTANCES, Ask, Prediction, predict
 from service.registry import ServedModel

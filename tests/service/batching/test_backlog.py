@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from models.errors import InferenceFailed
 from service.batching.backlog import Backlog, QueueRules
 from service.batching.group import Shares
 from service.batching.ticket import Ticket
-from service.errors import Cancelled, DeadlineExceeded, InferenceFailed
+from service.errors import Cancelled, DeadlineExceeded
 
 RULES = QueueRules(most_rows=4)
 FREE = Shares()

@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from models.datatypes import DataType
-from models.errors import InputError
+from models.errors import InferenceFailed, InputError, InputRefused
 from models.manifest import Manifest, TensorSpec
 from service.batching.batcher import Batcher, BatchLimits, limits_of
 from service.batching.ticket import Ticket
 from service.errors import (
     Cancelled,
     DeadlineExceeded,
-    InferenceFailed,
-    InputRefused,
     OutputMismatch,
     QueueFull,
     ShuttingDown,

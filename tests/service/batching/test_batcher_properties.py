@@ -14,18 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import SlipwayError
+from models.errors import InferenceFailed, InputRefused, SlipwayError
 from models.manifest import Batching, Manifest, QueuePolicy
 from service.batching.batcher import Batcher, BatchLimits, limits_of
 from service.batching.ticket import Ticket
-from service.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    InferenceFailed,
-    InputRefused,
-    QueueFull,
-    WorkerLost,
-)
+from service.errors import Cancelled, DeadlineExceeded, QueueFull, WorkerLost
 from service.observability.metrics import ModelMeters
 from service.workers.base import Arrays, RunResult
 from tests.service.batching.test_batcher import text_manifest

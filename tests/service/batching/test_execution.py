@@ -6,17 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from models.errors import InferenceFailed, InputRefused
 from service.batching.batcher import Batcher, BatchLimits
 from service.batching.execution import OnResult, Submit
 from service.batching.ticket import Ticket
-from service.errors import (
-    Cancelled,
-    InferenceFailed,
-    InputRefused,
-    NotReady,
-    ShuttingDown,
-    WorkerLost,
-)
+from service.errors import Cancelled, NotReady, ShuttingDown, WorkerLost
 from service.observability.metrics import ModelMeters
 from service.workers.base import Arrays, RunResult
 from tests.service.batching.test_batcher import item, make

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from models.errors import InferenceFailed, InputRefused
 from service.batching.isolate import budget, isolate
 from service.batching.ticket import Ticket
-from service.errors import InferenceFailed, InputRefused, WorkerLost
+from service.errors import WorkerLost
 
 
 class Court:

@@ -6,8 +6,9 @@ import logging
 import numpy as np
 import pytest
 
+from models.errors import InferenceFailed
 from service.batching.ticket import Arrays, Parts, Ticket
-from service.errors import Cancelled, InferenceFailed
+from service.errors import Cancelled
 from tests.service.loops import in_loop
 
 ANSWER = {"y": np.ones(2)}

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import SlipwayError
+from models.errors import InferenceFailed, SlipwayError
 from service import encodings
-from service.errors import InferenceFailed, QueueFull
+from service.errors import QueueFull
 from tests.service.edge.wire import BODY, KEY, PATH, request, served
 from tests.service.loops import in_loop, until
 

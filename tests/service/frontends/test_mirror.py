@@ -19,9 +19,9 @@ from service.frontends.shared_pool import SharedPool
 from service.frontends.snapshot import Snapshot, take
 from service.observability.metrics import Metrics
 from service.registry import ModelRegistry, ServedModel
-from service.runtimes.base import SessionOptions
 from service.settings import Settings
 from service.workers.base import ModelKey
+from service.workers.options import HostOptions
 from tests.service import graphs
 from tests.service.loops import in_loop, until
 
@@ -78,7 +78,7 @@ class Both:
 
 @asynccontextmanager
 async def both(*bundles: Bundle) -> AsyncIterator[Both]:
-    pool = SharedPool(1, SessionOptions())
+    pool = SharedPool(1, HostOptions())
     await pool.start()
     made = Both(pool)
     try:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models
 
-from models.errors import SlipwayError
-from service.errors import BadRequest, InferenceFailed, QueueFull
+from models.errors import InferenceFailed, SlipwayError
+from service.errors import BadRequest, QueueFull
 from service.generation import grammars
 from service.generation.constraint import GrammarMatcher
 from service.generation.grammars import GrammarCompiler

@@ -15,9 +15,9 @@ from service.generation.options import GenerationOptions
 from service.generation.request import GenerationRequest
 from service.generation.stats import EngineStats
 from service.observability.engine_meters import EngineMeters
-from service.runtimes.base import SessionOptions
 from service.workers.base import ModelKey, WorkerPool
 from service.workers.inprocess import InProcessPool
+from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
 from tests.service.generation.conftest import TinyModel, request, run_alone
 from tests.service.generation.test_host import publish_tiny
@@ -27,7 +27,7 @@ KEY = ModelKey("tiny", 1)
 
 
 def make_pool(kind: str, workers: int = 2) -> WorkerPool:
-    options = SessionOptions()
+    options = HostOptions()
     return ProcessPool(workers, options) if kind == "process" else InProcessPool(workers, options)
 
 
@@ -70,7 +70,7 @@ async def test_what_the_engine_measures_arrives_where_it_is_shown(
         if meters.stats.ended:
             shown.set()
 
-    options = SessionOptions(generation=GenerationOptions(slots=5))
+    options = HostOptions(generation=GenerationOptions(slots=5))
     make = ProcessPool if kind == "process" else InProcessPool
     pool = make(1, options, on_stats=measured)
     await pool.start()
@@ -109,7 +109,7 @@ async def test_a_caller_that_leaves_gives_its_slot_back(
 async def test_a_killed_worker_ends_the_stream_with_an_error(
     tiny: TinyModel, tmp_path: Path
 ) -> None:
-    pool = ProcessPool(1, SessionOptions())
+    pool = ProcessPool(1, HostOptions())
     await pool.start()
     try:
         await pool.load(publish_tiny(tiny, tmp_path))

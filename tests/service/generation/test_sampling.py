@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from service.errors import InferenceFailed
+from models.errors import InferenceFailed
 from service.generation.ranking import token_logprobs
 from service.generation.request import SamplingParams
 from service.generation.sampling import Choice, RowSampler, sample

@@ -12,9 +12,9 @@ from models.manifest import Variant
 from models.publish import publish
 from service.generation.options import GenerationOptions
 from service.generation.variant import REFERENCE, VariantMissing, served_graph
-from service.runtimes.base import SessionOptions
 from service.settings import load_settings
 from service.workers.inprocess import InProcessPool
+from service.workers.options import HostOptions
 from tests.service.generation.conftest import TinyModel, request
 from tests.service.generation.test_host import publish_tiny
 from tests.service.generation.test_in_workers import tokens_of
@@ -51,7 +51,7 @@ def bundle(tiny: TinyModel, tmp_path: Path) -> Bundle:
 
 @in_loop
 async def test_a_worker_serves_it_after_its_own_exam(bundle: Bundle) -> None:
-    given = SessionOptions(generation=options(f"{bundle.name}=int8-weight-only"))
+    given = HostOptions(generation=options(f"{bundle.name}=int8-weight-only"))
     pool = InProcessPool(1, given)
     await pool.start()
     try:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from models.runtimes.base import LoadOutOfMemory, LoadTimeout
 from service.lifecycle.bare import BareRefused, is_bare, open_bare
-from service.runtimes.base import LoadOutOfMemory, LoadTimeout
 from service.settings import Settings
 from tests.service import graphs
 from tests.service.conftest import StartServer

@@ -7,9 +7,15 @@ import pytest
 from PIL import Image
 
 from models.bundle import Bundle
-from models.errors import ImageError, InputError, ManifestInvalid, TextEmpty, TextTooLong
+from models.errors import (
+    ImageError,
+    InferenceFailed,
+    InputError,
+    ManifestInvalid,
+    TextEmpty,
+    TextTooLong,
+)
 from models.golden import Golden
-from service.errors import InferenceFailed
 from service.tasks.image_classification import ImageClassification
 from service.tasks.text_classification import TextClassification
 from tests.service.bundles import digits_bundle, language_bundle

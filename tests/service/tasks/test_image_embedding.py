@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import ImageError, InputError, ManifestInvalid
-from service.errors import InferenceFailed
+from models.errors import ImageError, InferenceFailed, InputError, ManifestInvalid
 from service.tasks.base import OptionInvalid
 from service.tasks.image_embedding import ImageEmbedding
 from service.tasks.picture_pair import PicturePair

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from models.bundle import Bundle
-from models.errors import InputError, ManifestInvalid
-from service.errors import InferenceFailed
+from models.errors import InferenceFailed, InputError, ManifestInvalid
 from service.tasks.base import OptionInvalid, Prepared, Row
 from service.tasks.image_reconstruction import ImageReconstruction
 from service.tasks.noise import normal_noise

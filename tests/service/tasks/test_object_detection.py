@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import ImageError, InputError, ManifestInvalid
-from service.errors import InferenceFailed
+from models.errors import ImageError, InferenceFailed, InputError, ManifestInvalid
 from service.tasks.base import OptionInvalid, Row
 from service.tasks.object_detection import ObjectDetection
 from tests.service.scene_bundles import CANDIDATES, SIDE, detection_bundle

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import InputError, ManifestInvalid, TextTooLong
-from service.errors import InferenceFailed
+from models.errors import InferenceFailed, InputError, ManifestInvalid, TextTooLong
 from service.tasks.question_answering import QuestionAnswering
 from tests.service.span_bundles import answer_bundle
 

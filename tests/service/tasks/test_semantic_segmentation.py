@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import InputError, ManifestInvalid
+from models.errors import InferenceFailed, InputError, ManifestInvalid
 from models.transforms.segmentation import from_run_lengths
-from service.errors import InferenceFailed
 from service.tasks import semantic_segmentation
 from service.tasks.base import OptionInvalid
 from service.tasks.semantic_segmentation import SemanticSegmentation

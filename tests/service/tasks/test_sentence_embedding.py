@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from models.bundle import Bundle
-from models.errors import InputError, ManifestInvalid, TextEmpty, TextTooLong
-from service.errors import InferenceFailed
+from models.errors import InferenceFailed, InputError, ManifestInvalid, TextEmpty, TextTooLong
 from service.pipeline import Ask, predict
 from service.tasks.base import Prepared
 from service.tasks.sentence_embedding import SentenceEmbedding

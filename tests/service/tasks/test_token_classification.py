@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import InputError, ManifestInvalid, TextEmpty, TextTooLong
-from service.errors import InferenceFailed
+from models.errors import InferenceFailed, InputError, ManifestInvalid, TextEmpty, TextTooLong
 from service.tasks.token_classification import TokenClassification
 from tests.service.span_bundles import TAGS, entity_bundle
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import ManifestInvalid
-from service.errors import InferenceFailed
+from models.errors import InferenceFailed, ManifestInvalid
 from service.tasks.base import OptionInvalid
 from service.tasks.visual_anomaly import VisualAnomalyDetection
 from tests.service.picture_bundles import SIDE, inspected, inspector_bundle

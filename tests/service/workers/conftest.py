@@ -10,8 +10,8 @@ from onnx import helper
 from models.bundle import Bundle
 from models.datatypes import DataType
 from models.manifest import Batching
-from service.runtimes.base import SessionOptions
 from service.workers.inprocess import InProcessPool
+from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
 from tests.service import graphs
 
@@ -61,7 +61,7 @@ def make_pool(request: pytest.FixtureRequest) -> MakePool:
     @asynccontextmanager
     async def make(workers: int = 1) -> AsyncIterator[Pool]:
         kind = ProcessPool if request.param == "process" else InProcessPool
-        pool = kind(workers, SessionOptions())
+        pool = kind(workers, HostOptions())
         await pool.start()
         try:
             yield pool

@@ -11,10 +11,10 @@ import pytest
 from models.bundle import Bundle
 from models.errors import SlipwayError
 from service.errors import WorkerLost
-from service.runtimes.base import SessionOptions
 from service.workers.base import ModelKey
 from service.workers.connection import Connection
 from service.workers.dispatch import Dispatcher
+from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
 from service.workers.wiring import Wiring
 from tests.service.loops import in_loop, until
@@ -47,7 +47,7 @@ class FrontEnd:
 
 @asynccontextmanager
 async def serving(*bundles: Bundle) -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool(1, SessionOptions())
+    pool = ProcessPool(1, HostOptions())
     await pool.start()
     try:
         await asyncio.gather(*map(pool.load, bundles))

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from models.bundle import Bundle
-from service.runtimes.base import SessionOptions
 from service.workers.base import LoadReport, ModelKey
 from service.workers.connection import Connection, Job
 from service.workers.elastic import Elastic
+from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
 from service.workers.tasks import Tasks
 from tests.service.loops import in_loop, until
@@ -23,7 +23,7 @@ SLOW, DOUBLE = ModelKey("slow", 1), ModelKey("double", 1)
 
 @asynccontextmanager
 async def serving(*bundles: Bundle, **more: int) -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool(2, SessionOptions(), **more)
+    pool = ProcessPool(2, HostOptions(), **more)
     await pool.start()
     try:
         await asyncio.gather(*map(pool.load, bundles))

@@ -17,15 +17,10 @@ from models.bundle import Bundle
 from models.datatypes import DataType
 from models.errors import ExamFailed
 from models.golden import Golden
-from service.runtimes.base import (
-    GraphRefused,
-    LoadCrashed,
-    LoadOutOfMemory,
-    LoadTimeout,
-    SessionOptions,
-)
+from models.runtimes.base import GraphRefused, LoadCrashed, LoadOutOfMemory, LoadTimeout
 from service.workers.base import ModelKey
 from service.workers.examination import Examiner
+from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
 from tests.service import graphs
 from tests.service.loops import in_loop, until
@@ -35,7 +30,7 @@ X = np.arange(4, dtype=np.float32).reshape(2, 2)
 
 @asynccontextmanager
 async def examiner(timeout_s: float = 20.0, memory_bytes: int = 0) -> AsyncIterator[Examiner]:
-    made = Examiner(SessionOptions(), timeout_s=timeout_s, memory_bytes=memory_bytes)
+    made = Examiner(HostOptions(), timeout_s=timeout_s, memory_bytes=memory_bytes)
     try:
         yield made
     finally:
@@ -165,7 +160,7 @@ async def test_a_model_without_an_exam_is_tried_on_zeros(tmp_path: Path) -> None
 async def test_loading_and_unloading_leaves_no_memory_behind(tmp_path: Path) -> None:
     made = graphs.mlp(512, 1024, 1024, 10)
     bundle = made.publish(tmp_path / "repository", "m", tmp_path)
-    pool = ProcessPool(1, SessionOptions())
+    pool = ProcessPool(1, HostOptions())
     await pool.start()
     try:
         worker, sizes = psutil.Process(pool.pids()[0]), []

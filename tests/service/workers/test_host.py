@@ -8,8 +8,8 @@ import pytest
 from service.generation.engine import SlotEngine
 from service.generation.request import GenerationEvent
 from service.generation.requests import Events
-from service.runtimes.base import SessionOptions
 from service.workers.host import ModelHost
+from service.workers.options import HostOptions
 from service.workers.pulse import Pulse
 from tests.service.generation.conftest import TinyModel, request
 from tests.service.generation.conftest import tiny as tiny  # the fixture
@@ -33,7 +33,7 @@ def _ask(host: ModelHost, ident: int) -> list[GenerationEvent]:
 def test_a_generation_thread_that_died_is_replaced_at_the_next_request(
     tiny: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host = ModelHost(SessionOptions())
+    host = ModelHost(HostOptions())
     host.load(HANDLE, publish_tiny(tiny, tmp_path))
     try:
         expected = [event.token_ids for event in _ask(host, 1)]
@@ -49,7 +49,7 @@ def test_a_generation_thread_that_died_is_replaced_at_the_next_request(
 def test_a_generation_step_that_hangs_is_asked_to_stop(tiny: TinyModel, tmp_path: Path) -> None:
     """The wish reaches the runtime: the request that was in the step fails, the next one is answered."""
     pulse = Pulse.create()
-    host = ModelHost(SessionOptions(), pulse)
+    host = ModelHost(HostOptions(), pulse)
     host.load(HANDLE, publish_tiny(tiny, tmp_path))
     try:
         expected = [event.token_ids for event in _ask(host, 1)]

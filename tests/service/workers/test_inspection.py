@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from models.bundle import Bundle
-from service.errors import RunTooLong, WorkerLost
-from service.runtimes.base import LoadTimeout, SessionOptions
+from models.errors import RunTooLong
+from models.runtimes.base import LoadTimeout
+from service.errors import WorkerLost
 from service.workers import inspection
 from service.workers.base import ModelKey
 from service.workers.inspection import Inspection
+from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
 from service.workers.pulse import BATCH_LANE, LOAD_LANE, Pulse
 from tests.service.loops import in_loop, until
@@ -92,7 +94,7 @@ def test_a_worker_that_never_came_up_is_ended_after_a_minute() -> None:
 @asynccontextmanager
 async def serving(*bundles: Bundle, **more: float) -> AsyncIterator[tuple[ProcessPool, list[str]]]:
     reasons: list[str] = []
-    pool = ProcessPool(1, SessionOptions(), on_restart=reasons.append, **more)
+    pool = ProcessPool(1, HostOptions(), on_restart=reasons.append, **more)
     await pool.start()
     try:
         await asyncio.gather(*map(pool.load, bundles))

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from models.bundle import Bundle
-from models.errors import ExamFailed
+from models.errors import ExamFailed, InputRefused, RunTooLong
 from models.golden import Golden
-from service.errors import InputRefused, NotReady, RunTooLong, WorkerLost
-from service.runtimes.base import LoadTimeout, SessionOptions
+from models.runtimes.base import LoadTimeout
+from service.errors import NotReady, WorkerLost
 from service.turns import NICER
 from service.workers.base import ModelKey
 from service.workers.crashes import CrashLedger
+from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
 from tests.service import graphs
 from tests.service.loops import in_loop, until
@@ -124,7 +125,7 @@ async def test_an_unloaded_model_is_not_run(
 
 @asynccontextmanager
 async def process_pool(workers: int = 1, **more: object) -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool(workers, SessionOptions(), **more)  # type: ignore[arg-type]
+    pool = ProcessPool(workers, HostOptions(), **more)  # type: ignore[arg-type]
     await pool.start()
     try:
         yield pool

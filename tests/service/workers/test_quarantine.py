@@ -15,8 +15,8 @@ import pytest
 
 from models.bundle import Bundle
 from service.errors import NotReady, SlipwayError, WorkerLost
-from service.runtimes.base import SessionOptions
 from service.workers.base import ModelKey
+from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
 from service.workers.quarantine import Quarantine
 from tests.service.loops import in_loop, until
@@ -27,7 +27,7 @@ SLOW, DOUBLE = ModelKey("slow", 1), ModelKey("double", 1)
 
 @asynccontextmanager
 async def serving(bundles: dict[str, Bundle], workers: int = 1) -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool(workers, SessionOptions())
+    pool = ProcessPool(workers, HostOptions())
     await pool.start()
     try:
         await asyncio.gather(pool.load(bundles["slow"]), pool.load(bundles["double"]))

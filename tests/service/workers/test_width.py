@@ -9,10 +9,10 @@ import pytest
 from models.bundle import Bundle
 from models.datatypes import DataType
 from models.manifest import Batching
-from service.runtimes.base import SessionOptions
 from service.workers import host as host_module
 from service.workers import width
 from service.workers.host import ModelHost
+from service.workers.options import HostOptions
 from service.workers.width import Disturbed, free_bytes, gain, sample, waited_for_a_core_s
 from tests.service import graphs
 
@@ -116,7 +116,7 @@ def test_free_memory_is_the_lesser_of_the_machines_and_the_containers(tmp_path: 
 
 @pytest.fixture
 def loaded(bundles: dict[str, Bundle]) -> ModelHost:
-    host = ModelHost(SessionOptions(threads=1))
+    host = ModelHost(HostOptions(threads=1))
     host.load(1, bundles["double"])
     return host
 

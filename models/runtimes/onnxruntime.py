@@ -13,11 +13,11 @@ from collections.abc import Mapping
 import numpy as np
 import onnxruntime as ort
 
-from models.bundle import Bundle
 from models.datatypes import BY_ONNX, DataType
-from models.manifest import MODEL_FILE, Manifest, TensorSpec
-from service.errors import InferenceFailed, InputRefused, RunTooLong
-from service.runtimes.base import Arrays, GraphRefused, ProviderMissing, SessionInfo, SessionOptions
+from models.errors import InferenceFailed, InputRefused, RunTooLong
+from models.manifest import TensorSpec
+from models.runtimes.base import Arrays, GraphRefused, ProviderMissing, SessionInfo, SessionOptions
+from models.runtimes.graph import Graph
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -28,8 +28,8 @@ _SILENT = 4  # severity "fatal": failures are reported through our own errors, o
 _BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
 
 
-def open_session(bundle: Bundle, options: SessionOptions) -> "OnnxSession":
-    """Raises ProviderMissing, GraphRefused, or IntegrityError from reading the files."""
+def open_session(graph: Graph, options: SessionOptions) -> "OnnxSession":
+    """Raises ProviderMissing or GraphRefused."""
     wanted = _PROVIDERS[options.provider]
     available = ort.get_available_providers()
     if wanted not in available:
@@ -39,28 +39,23 @@ def open_session(bundle: Bundle, options: SessionOptions) -> "OnnxSession":
         )
     complaints = "" if options.provider == "cpu" else load_gpu_libraries()
     session_options = session_options_of(options)
-    # The runtime keeps pointers into the weights until the session exists; `weights` keeps them alive.
-    weights = add_weights(session_options, bundle)
-    graph = bundle.read(MODEL_FILE)
+    add_weights(session_options, graph.weights)
     providers = [wanted] if options.provider == "cpu" else [wanted, _PROVIDERS["cpu"]]
     try:
         session = ort.InferenceSession(
-            graph, session_options, providers=providers, enable_fallback=0
+            graph.model, session_options, providers=providers, enable_fallback=0
         )
     except Exception as error:  # whoever loads is told one kind
         # The runtime raises its own classes, UnicodeDecodeError and plain RuntimeError on damaged
         # graphs; the server goes on without this version.
-        raise GraphRefused(
-            f"{bundle.name}/{bundle.version}: ONNX Runtime: {_first_line(error)}"
-        ) from error
-    del weights
+        raise GraphRefused(f"{graph.label}: ONNX Runtime: {_first_line(error)}") from error
     if session.get_providers()[0] != wanted:
         raise ProviderMissing(
             f"provider {options.provider!r} could not start on this machine: "
             f"{complaints or 'is there a GPU, and a driver that is new enough?'}"
         )
-    _check_signature(session, bundle.manifest)
-    return OnnxSession(session, bundle.manifest, options)
+    _check_signature(session, graph)
+    return OnnxSession(session, graph, options)
 
 
 @functools.cache
@@ -80,13 +75,13 @@ class OnnxSession:
     """One session. `run` may be called from several threads."""
 
     def __init__(
-        self, session: ort.InferenceSession, manifest: Manifest, options: SessionOptions
+        self, session: ort.InferenceSession, graph: Graph, options: SessionOptions
     ) -> None:
         self._session = session
         self._options = options
-        self._outputs = [spec.name for spec in manifest.outputs]
+        self._outputs = [spec.name for spec in graph.outputs]
         self._run_options = _quiet_run()
-        specs = (*manifest.inputs, *manifest.outputs)
+        specs = (*graph.inputs, *graph.outputs)
         # numpy has no bfloat16, so such tensors take the slower way through OrtValue.
         self._raw = {spec.name for spec in specs if spec.dtype is DataType.BFLOAT16}
 
@@ -154,27 +149,22 @@ def session_options_of(options: SessionOptions) -> ort.SessionOptions:
     return session_options
 
 
-def add_weights(
-    session_options: ort.SessionOptions, bundle: Bundle, graph: str = MODEL_FILE
-) -> list[bytes]:
-    """Hand over the external weights of `graph` as verified bytes, so that the runtime opens no path
-    itself."""
-    beside = [file for file in bundle.manifest.files if file.startswith(f"{graph}.")]
-    weights = [bundle.read(file) for file in beside]
-    if beside:
+def add_weights(session_options: ort.SessionOptions, weights: Mapping[str, bytes]) -> None:
+    """Hand over external weights as bytes, so that the runtime opens no path itself.
+
+    It keeps pointers into them until the session exists; the caller keeps them alive until then.
+    """
+    if weights:
         session_options.add_external_initializers_from_files_in_memory(
-            [file.rpartition("/")[2] for file in beside],  # as the graph knows them
-            weights,
-            [len(part) for part in weights],
+            list(weights), list(weights.values()), [len(part) for part in weights.values()]
         )
-    return weights
 
 
-def _check_signature(session: ort.InferenceSession, manifest: Manifest) -> None:
+def _check_signature(session: ort.InferenceSession, graph: Graph) -> None:
     """Names and types of the graph must be the manifest's; a mismatch would surface as bad answers."""
     for side, nodes, specs in (
-        ("input", session.get_inputs(), manifest.inputs),
-        ("output", session.get_outputs(), manifest.outputs),
+        ("input", session.get_inputs(), graph.inputs),
+        ("output", session.get_outputs(), graph.outputs),
     ):
         found = {node.name: node.type for node in nodes}
         _check_side(side, found, specs, complete=side == "input")

@@ -12,20 +12,20 @@ from onnx import helper
 
 from models.bundle import Bundle, open_bundle
 from models.datatypes import BY_ONNX, DataType
-from models.errors import BundleError, ExamFailed, IntegrityError, UsageError
+from models.errors import BundleError, ExamFailed, InputRefused, IntegrityError, UsageError
 from models.golden import Golden
-from service.errors import InputRefused
+from models.runtimes import known, open_session
+from models.runtimes.base import GraphRefused, ProviderMissing, Session, SessionOptions
+from models.runtimes.graph import Graph
+from models.runtimes.onnxruntime import load_gpu_libraries
 from service.exam import replay
-from service.runtimes import known, open_session
-from service.runtimes.base import GraphRefused, ProviderMissing, Session, SessionOptions
-from service.runtimes.onnxruntime import load_gpu_libraries
 from tests.service import graphs
 from tests.service.graphs import Tiny, spec
 
 
 def opened(tiny: Tiny, tmp_path: Path) -> tuple[Session, Bundle]:
     bundle = tiny.publish(tmp_path / "repository", "m", tmp_path)
-    return open_session("onnxruntime", bundle, SessionOptions()), bundle
+    return open_session("onnxruntime", Graph.of(bundle), SessionOptions()), bundle
 
 
 @pytest.mark.parametrize("dtype", list(DataType))
@@ -58,7 +58,7 @@ def test_a_value_that_the_graph_refuses_is_the_callers_mistake(
 def test_an_absent_provider_is_an_error_and_never_the_cpu(tmp_path: Path) -> None:
     bundle = graphs.doubler().publish(tmp_path / "repository", "m", tmp_path)
     with pytest.raises(ProviderMissing, match="tensorrt"):
-        open_session("onnxruntime", bundle, SessionOptions(provider="tensorrt"))
+        open_session("onnxruntime", Graph.of(bundle), SessionOptions(provider="tensorrt"))
 
 
 class Machine:
@@ -96,7 +96,7 @@ def test_a_gpu_that_cannot_be_used_is_an_error_that_names_what_is_missing(
     with pytest.raises(
         ProviderMissing, match=r"'cuda' could not start .*: Failed to load libcublas"
     ):
-        open_session("onnxruntime", published, SessionOptions(provider="cuda"))
+        open_session("onnxruntime", Graph.of(published), SessionOptions(provider="cuda"))
     assert capfd.readouterr().out == "", "standard output belongs to the access log"
 
 
@@ -105,18 +105,18 @@ def test_without_complaints_the_error_asks_for_gpu_and_driver(
 ) -> None:
     Machine(monkeypatch)
     with pytest.raises(ProviderMissing, match="is there a GPU, and a driver"):
-        open_session("onnxruntime", published, SessionOptions(provider="cuda"))
+        open_session("onnxruntime", Graph.of(published), SessionOptions(provider="cuda"))
 
 
 def test_gpu_libraries_are_looked_for_once_and_not_for_the_cpu(
     published: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = Machine(monkeypatch)
-    open_session("onnxruntime", published, SessionOptions())
+    open_session("onnxruntime", Graph.of(published), SessionOptions())
     assert machine.looks == 0
     for _ in range(2):
         with pytest.raises(ProviderMissing):
-            open_session("onnxruntime", published, SessionOptions(provider="cuda"))
+            open_session("onnxruntime", Graph.of(published), SessionOptions(provider="cuda"))
     assert machine.looks == 1
 
 
@@ -124,7 +124,7 @@ def test_an_unknown_runtime_names_the_known_ones(tmp_path: Path) -> None:
     bundle = graphs.doubler().publish(tmp_path / "repository", "m", tmp_path)
     assert [info.name for info in known()] == ["onnxruntime"]
     with pytest.raises(UsageError, match="onnxruntime"):
-        open_session("torch", bundle, SessionOptions())
+        open_session("torch", Graph.of(bundle), SessionOptions())
 
 
 def test_bytes_that_are_no_graph_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_bytes_that_are_no_graph_are_refused_in_one_line(tmp_path: Path) -> None
     tiny.data = tiny.data[: len(tiny.data) // 2]
     bundle = tiny.publish(tmp_path / "repository", "m", tmp_path, golden=golden)
     with pytest.raises(GraphRefused) as refusal:
-        open_session("onnxruntime", bundle, SessionOptions())
+        open_session("onnxruntime", Graph.of(bundle), SessionOptions())
     assert "\n" not in refusal.value.message
 
 
@@ -144,7 +144,9 @@ def test_a_changed_weight_is_found_although_the_runtime_would_load_it(tmp_path: 
     data[len(data) // 2] ^= 0x10
     model.write_bytes(data)
     with pytest.raises(IntegrityError):
-        open_session("onnxruntime", open_bundle(bundle.path, verify=False), SessionOptions())
+        open_session(
+            "onnxruntime", Graph.of(open_bundle(bundle.path, verify=False)), SessionOptions()
+        )
 
 
 def test_external_weights_are_taken_from_verified_bytes(tmp_path: Path) -> None:
@@ -185,7 +187,7 @@ def test_a_graph_that_is_not_what_the_manifest_says_is_refused(
     tiny.outputs = tuple(spec(name, dtype, ["batch", 3]) for name, dtype in outputs)
     bundle = tiny.publish(tmp_path / "repository", "m", tmp_path)
     with pytest.raises(GraphRefused, match="manifest"):
-        open_session("onnxruntime", bundle, SessionOptions())
+        open_session("onnxruntime", Graph.of(bundle), SessionOptions())
 
 
 def test_a_graph_with_an_input_that_the_manifest_hides_is_refused(tmp_path: Path) -> None:
@@ -198,7 +200,7 @@ def test_a_graph_with_an_input_that_the_manifest_hides_is_refused(tmp_path: Path
     tiny.inputs = tiny.inputs[:1]
     bundle = tiny.publish(tmp_path / "repository", "m", tmp_path)
     with pytest.raises(GraphRefused, match="'b'"):
-        open_session("onnxruntime", bundle, SessionOptions())
+        open_session("onnxruntime", Graph.of(bundle), SessionOptions())
 
 
 def test_the_exam_is_passed_by_the_published_graph_and_failed_by_another(tmp_path: Path) -> None:

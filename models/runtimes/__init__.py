@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from models.bundle import Bundle
 from models.errors import UsageError
-from service.runtimes.base import Session, SessionOptions
+from models.runtimes.base import Session, SessionOptions
+from models.runtimes.graph import Graph
 
-OpenSession = Callable[[Bundle, SessionOptions], Session]
+OpenSession = Callable[[Graph, SessionOptions], Session]
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,20 @@ def known() -> list[RuntimeInfo]:
     return [_RUNTIMES[name] for name in sorted(_RUNTIMES)]
 
 
-def open_session(name: str, bundle: Bundle, options: SessionOptions) -> Session:
+def open_session(name: str, graph: Graph, options: SessionOptions) -> Session:
     """Raises UsageError for an unknown runtime, BundleError when the runtime refuses the graph."""
     info = _RUNTIMES.get(name)
     if info is None:
         raise UsageError(f"there is no runtime {name!r}; known: {', '.join(sorted(_RUNTIMES))}")
     module, _, function = info.factory.partition(":")
     factory: OpenSession = getattr(import_module(module), function)
-    return factory(bundle, options)
+    return factory(graph, options)
 
 
 register(
     RuntimeInfo(
         "onnxruntime",
         "ONNX Runtime: CPU, CUDA and TensorRT providers",
-        "service.runtimes.onnxruntime:open_session",
+        "models.runtimes.onnxruntime:open_session",
     )
 )

@@ -11,10 +11,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from models.errors import BundleError
-from service.generation.options import DEFAULTS, GenerationOptions
 
 Arrays = dict[str, np.ndarray]
 Provider = Literal["cpu", "cuda", "tensorrt"]
+Compute = Literal["fp32", "bf16", "fp16"]
+"""What a runtime computes in where the graph says float; the graph and its tensors stay as they are."""
 
 
 class GraphRefused(BundleError):
@@ -49,11 +50,11 @@ class LoadCrashed(BundleError):
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """What a worker is told at its start. `generation`: for models that write text; others ignore it."""
+    """How a graph is to be run, whatever graph it is."""
 
     threads: int = 1
     provider: Provider = "cpu"
-    generation: GenerationOptions = DEFAULTS
+    compute: Compute = "fp32"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from service.threads import usable_cores
+from models.cgroup import usable_cores
 
 P = ParamSpec("P")
 T = TypeVar("T")

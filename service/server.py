@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from models.catalog import require_repository
+from models.cgroup import usable_cores
 from models.errors import UsageError
 from service.errors import StartError
 from service.frontends.base import Alone, FrontEnds
@@ -27,7 +28,7 @@ from service.observability.vitals import build_labels, vital_signs
 from service.registry import ModelRegistry
 from service.scrape import listen_for_scrapers, scraped
 from service.settings import Settings
-from service.threads import plan, usable_cores
+from service.threads import plan
 from service.turns import take_short_turns
 from service.workers.base import ModelKey, WorkerPool
 from service.workers.options import HostOptions

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.harness.wrk import wrk_version
-from service.threads import usable_cores
+from models.cgroup import usable_cores
 
 _PACKAGES = (
     "uvicorn",

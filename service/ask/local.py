@@ -7,6 +7,7 @@ from collections.abc import Callable
 import orjson
 
 from models.bundle import Bundle
+from models.cgroup import usable_cores
 from service.ask.question import Question
 from service.ask.reply import Reply
 from service.batching.batcher import batcher_over, limits_of
@@ -15,7 +16,6 @@ from service.pipeline import Ask, predict
 from service.registry import ServedModel
 from service.tasks import open_task, plugin
 from service.tasks.base import ServiceTask
-from service.threads import usable_cores
 from service.workers.inprocess import InProcessPool
 from service.workers.options import HostOptions
 

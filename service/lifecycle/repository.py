@@ -15,6 +15,7 @@ from pathlib import Path
 from models.catalog import require_repository
 from models.errors import BundleError, RepositoryMissing
 from models.naming import is_name, is_version
+from service.tuning.plan import is_plan_file
 
 _log = logging.getLogger("slipway.repository")
 
@@ -102,7 +103,7 @@ class Repository:
 
     def _tell_odd(self, name: str, entries: list[os.DirEntry[str]]) -> None:
         """Triton, too, ignores what is not a number without leading zeros; but nobody finds out there."""
-        odd = [e.name for e in entries if not e.name.startswith(".") and not is_version(e.name)]
+        odd = [e.name for e in entries if not e.name.startswith(".") and not _is_ours(e.name)]
         if odd:
             shown = ", ".join(repr(entry[:64]) for entry in sorted(odd)[:3])
             self._tell(f"model {name!r}: {shown} ignored: a version is a folder named 1, 2, 3 …")
@@ -140,6 +141,10 @@ def _walk(folder: Path) -> Iterator[str]:
 def _entries(folder: Path, most: int) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         yield from islice(entries, most)
+
+
+def _is_ours(name: str) -> bool:
+    return is_version(name) or is_plan_file(name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

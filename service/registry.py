@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from models.bundle import Bundle
 from models.manifest import Manifest
 from service.errors import NotReady, UnknownModel
+from service.selection.choice import Choice
 from service.workers.base import LoadReport, ModelKey, WorkerPool
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ class ServedModel:
     """One version. `batcher` and `task` are there once it is ready; a generation model has no batcher, and
     with lazy loading the task is opened by the first request that needs it.
 
-    idle: checked, to be loaded by its first request. retired: taken out of the registry; what holds it
-    (`begin` … `end`) may still use it, then it is unloaded.
+    `choice`: how it is to be run, once that is settled. idle: checked, to be loaded by its first request.
+    retired: taken out of the registry; what holds it (`begin` … `end`) may still use it, then it is
+    unloaded.
     """
 
     bundle: Bundle
@@ -39,6 +41,7 @@ class ServedModel:
     state: State = "loading"
     reason: str = ""
     report: LoadReport | None = None
+    choice: Choice | None = None
     stamp: object = None
     users: int = 0
     key: ModelKey = field(init=False)

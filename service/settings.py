@@ -7,16 +7,29 @@ reads the environment. A bad value stops the start with key, value and what was 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.catalog import default_repository
 from models.errors import UsageError
 from service.generation.options import GenerationOptions
 from service.lifecycle.version_policy import VersionPolicy
+from service.selection.wishes import Wishes, check_provider, check_variant
 from service.timeouts import Timeouts
 
-Names = Annotated[tuple[str, ...], NoDecode]
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+_Entries = BeforeValidator(_split)
+Names = Annotated[tuple[str, ...], NoDecode, _Entries]
+Variants = Annotated[tuple[Annotated[str, AfterValidator(check_variant)], ...], NoDecode, _Entries]
+Providers = Annotated[
+    tuple[Annotated[str, AfterValidator(check_provider)], ...], NoDecode, _Entries
+]
 Policy = Annotated[VersionPolicy, NoDecode, BeforeValidator(VersionPolicy.parse)]
 
 
@@ -69,6 +82,23 @@ class Settings(BaseSettings):
     provider: Literal["cpu", "cuda", "tensorrt"] = Field(
         default="cpu",
         description="where ONNX Runtime computes; an absent one is an error, never cpu",
+    )
+    model_provider: Providers = Field(
+        default=(),
+        description="where one model computes, as MODEL=PROVIDER, such as digits=cpu beside large models "
+        "on a GPU (repeatable); '*' means every model",
+    )
+    runtime: Literal["auto", "onnxruntime", "openvino"] = Field(
+        default="auto",
+        description="what runs the graphs; auto takes the fastest of what is installed and of the "
+        "variants in each bundle, all within its accuracy budget, measured when a version is loaded for "
+        "the first time on a machine. One that is named and absent is an error",
+    )
+    variant: Variants = Field(
+        default=(),
+        description="serve a model in this precision that its bundle holds, as MODEL=PRECISION or "
+        "MODEL=RUNTIME:PRECISION, such as chat=int4-weight-only or '*=onnxruntime:fp32' (repeatable); the "
+        "model's card lists them. A version without it is refused",
     )
     model: Names = Field(
         default=(),
@@ -173,11 +203,23 @@ class Settings(BaseSettings):
         "answers a single request: faster where answers quote their prompt, but nearly tied tokens may "
         "come out differently. 0: off; 4 to 8 pay off on models of float32",
     )
-    variant: Names = Field(
-        default=(),
-        description="serve a text model in another precision that its bundle holds, as MODEL=PRECISION, "
-        "such as chat=int4-weight-only (repeatable): less memory and faster steps for a measured loss; "
-        "the model's card lists them. A version without it is refused",
+    selection: bool = Field(
+        default=True,
+        description="where several ways of running a version fulfil --runtime and --variant, time them "
+        "before it is served for the first time on a machine and take the fastest; off: the graph as it "
+        "was exported, and what `slipway tune` has written",
+    )
+    selection_time_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="longest time that timing one version may take; all versions of a server's start "
+        "share three times this, and what is left over is served as it was exported until the next start",
+    )
+    selection_cache: Path = Field(
+        default=Path("~/.cache/slipway/selection"),
+        description="folder that remembers what was chosen, by machine and version, so that it is timed "
+        "once; several servers may share it. One that cannot be written costs the time again",
     )
     max_body_bytes: int = Field(
         default=64 << 20, ge=1024, le=4 << 30, description="largest request body, in bytes received"
@@ -314,28 +356,15 @@ class Settings(BaseSettings):
             prefill_chunk_tokens=self.generation_prefill_chunk_tokens,
             prefix_cache_bytes=self.generation_prefix_cache_bytes,
             lookup_tokens=self.generation_lookup_tokens,
-            variants=self.variant,
         )
+
+    @property
+    def wishes(self) -> Wishes:
+        return Wishes.of(self.runtime, self.provider, self.variant, self.model_provider)
 
     @property
     def timeouts(self) -> Timeouts:
         return Timeouts(self.request_timeout_s, self.max_request_timeout_s)
-
-    @field_validator("model", "allow_failed_gate", "variant", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("variant")
-    @classmethod
-    def _names_a_precision(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            model, _, precision = entry.partition("=")
-            if not (model and precision):
-                raise ValueError("must be MODEL=PRECISION")
-        return value
 
 
 def load_settings(**given: object) -> Settings:

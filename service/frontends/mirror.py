@@ -94,12 +94,13 @@ class Mirror:
         meters = self._metrics.model(state.key)
         model = ServedModel(bundle, self._pool, meters)
         model.state, model.reason, model.report = state.state, state.reason, state.report
+        model.choice = None if state.report is None else state.report.choice
         if state.state != "ready":
             return model
         model.task = await asyncio.to_thread(open_task, bundle)
         self._pool.know(bundle, state.handle)
         if model.manifest.runner == "batch":
-            batching = with_overrides(model.manifest.batching, self._settings)
+            batching = with_overrides(model.manifest.batching, self._settings, model.choice)
             wait_s = self._settings.max_queue_wait_ms / 1e3
             limits = limits_of(batching, self._pool.size, max_queue_wait_s=wait_s)
             batcher = batcher_over(self._pool, state.key, model.manifest, limits, meters)

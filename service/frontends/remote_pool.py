@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from models.bundle import Bundle
 from service.errors import NotReady, WorkerLost
 from service.frontends.snapshot import Snapshot
+from service.selection.choice import Choice
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.connection import Connection, Job
 from service.workers.dispatch import Dispatcher, OnResult
@@ -93,7 +94,7 @@ class RemotePool:
     async def examine(self, bundle: Bundle) -> LoadReport:
         raise NotReady(f"{bundle.name} is examined by the primary front end")
 
-    async def load(self, bundle: Bundle) -> LoadReport:
+    async def load(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:  # noqa: ARG002 (the pools' signature)
         raise NotReady(f"{bundle.name} is loaded by the primary front end")
 
     async def unload(self, key: ModelKey) -> None:

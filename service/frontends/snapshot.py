@@ -60,7 +60,9 @@ class Snapshot:
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> "Snapshot":
         models = tuple(
-            ModelState(**{**model, "report": model["report"] and LoadReport(**model["report"])})
+            ModelState(
+                **{**model, "report": model["report"] and LoadReport.from_json(model["report"])}
+            )
             for model in members["models"]
         )
         return cls(

@@ -88,7 +88,7 @@ class GenerationHost:
         model_file: str = MODEL_FILE,
     ) -> None:
         """`on_stats` is called by the host's thread, at most once a second and when work has ended.
-        `model_file`: the bundle's graph to serve (`service.generation.variant`)."""
+        `model_file`: the bundle's graph to serve (`service.selection.choice`)."""
         self.bundle = bundle
         self._watch = watch
         self._on_stats = on_stats

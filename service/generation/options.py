@@ -12,7 +12,7 @@ import orjson
 @dataclass(frozen=True)
 class GenerationOptions:
     """The reasons for each stand at the settings that they come from: `generation_slots` and so on, and
-    `max_queue_size` for `max_waiting`, `variant` for `variants`: each `model=precision`."""
+    `max_queue_size` for `max_waiting`."""
 
     slots: int = 0
     kv_memory_bytes: int = 0
@@ -20,12 +20,6 @@ class GenerationOptions:
     prefill_chunk_tokens: int = 64
     prefix_cache_bytes: int = 128 << 20
     lookup_tokens: int = 0
-    variants: tuple[str, ...] = ()
-
-    def variant_of(self, model: str) -> str | None:
-        """The precision that the operator names for a model; the last word counts."""
-        named = dict(entry.split("=", 1) for entry in self.variants)
-        return named.get(model)
 
     def to_json(self) -> str:
         return orjson.dumps(asdict(self)).decode()
@@ -33,8 +27,7 @@ class GenerationOptions:
     @classmethod
     def from_json(cls, text: str) -> "GenerationOptions":
         """Of this program's own making: raises TypeError for anything else."""
-        found = orjson.loads(text)
-        return cls(**{**found, "variants": tuple(found["variants"])})
+        return cls(**orjson.loads(text))
 
 
 DEFAULTS = GenerationOptions()

@@ -284,7 +284,7 @@ class Lifecycle:
         await self.retirement.finished(model.key)
         self._registry.add(model)
         try:
-            await self._loading.examine(bundle)
+            await self._loading.examine(model)
             if self._settings.lazy and not self._has_loaded(model):
                 self._waking.lay_down(model)
             else:
@@ -298,9 +298,9 @@ class Lifecycle:
         """Another bundle under the number of one that is served: workers hold one of a number at a time,
         so requests wait from the end of the old one until the new one, already examined, is loaded."""
         _log.warning("%s was replaced in place; publish new versions instead", old.key)
-        await self._loading.examine(bundle)
         model = self._loading.new_model(bundle)
         model.stamp = stamp
+        await self._loading.examine(model)
         self._waking.lay_down(model)
         ending = self.retirement.begin(old)
         self._registry.add(model)

@@ -6,9 +6,7 @@ Nothing here knows other versions of the model; what is served meanwhile is not 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import cast
 
 from models.bundle import Bundle, open_bundle
 from models.errors import BundleError
@@ -19,8 +17,10 @@ from service.lifecycle.tasks import open_task_of
 from service.observability.meters import SessionInfo
 from service.observability.metrics import Metrics
 from service.registry import ServedModel
+from service.selection.choice import Choice
+from service.selection.selector import Selector
 from service.settings import Settings
-from service.workers.base import LoadReport, ModelKey, WorkerPool
+from service.workers.base import ModelKey, WorkerPool
 
 _log = logging.getLogger("slipway.loader")
 
@@ -41,6 +41,7 @@ class Loading:
         self._settings = settings
         self._pool = pool
         self._metrics = metrics
+        self._selector = Selector(settings.wishes, pool)
         self._places = asyncio.Semaphore(max(_LEAST_AT_ONCE, pool.size))
 
     async def open(self, path: Path) -> Bundle:
@@ -62,14 +63,11 @@ class Loading:
             bundle, self._pool, self._metrics.model(ModelKey(bundle.name, bundle.version))
         )
 
-    async def examine(self, bundle: Bundle) -> None:
-        """Raises BundleError when the version cannot be opened or fails its exam, whatever it does to the
-        process that tries."""
-        # A pool in this very process has nowhere else to try it.
-        examine = getattr(self._pool, "examine", None)
-        if examine is not None:
-            async with self._places:
-                await cast("Callable[[Bundle], Awaitable[LoadReport]]", examine)(bundle)
+    async def examine(self, model: ServedModel) -> None:
+        """Settle how it is run. Raises BundleError when it cannot be opened or fails its exam, whatever it
+        does to the process that tries."""
+        async with self._places:
+            model.choice = await self._selector.settle(model.bundle)
 
     async def load(self, model: ServedModel) -> None:
         """Examined before; here it is loaded where it will serve, and gets what requests need.
@@ -85,12 +83,12 @@ class Loading:
         try:
             if not self._settings.lazy:
                 model.task = await open_task_of(model)
-            report = model.report = await self._pool.load(model.bundle)
+            report = model.report = await self._pool.load(model.bundle, model.choice)
         except Exception:  # passed on, once the workers have forgotten the model again
             await self._pool.unload(key)
             raise
         if model.manifest.runner == "batch":
-            batching = with_overrides(model.manifest.batching, self._settings)
+            batching = with_overrides(model.manifest.batching, self._settings, report.choice)
             wait_s = self._settings.max_queue_wait_ms / 1e3
             limits = limits_of(batching, self._pool.size, max_queue_wait_s=wait_s)
             batcher = batcher_over(self._pool, key, model.manifest, limits, meters)
@@ -99,15 +97,16 @@ class Loading:
         meters.is_ready = lambda: model.can_answer
         meters.load_s = time.perf_counter() - began
         meters.loaded_at_s = time.time()
-        active = report.provider.removesuffix("ExecutionProvider").lower()
-        meters.session = SessionInfo(self._settings.provider, active, report.threads)
+        meters.session = SessionInfo.of(self._settings.provider, report)
         model.reason = ""
         model.state = "ready"
         _log.info("%s is ready after %.2f s", key, meters.load_s)
 
 
-def with_overrides(batching: Batching, settings: Settings) -> Batching:
-    """The operator's numbers win over the bundle's."""
+def with_overrides(
+    batching: Batching, settings: Settings, choice: Choice | None = None
+) -> Batching:
+    """The operator's numbers win over the bundle's; what a choice needs to be right, over both."""
     changes: dict[str, object] = {}
     if settings.max_batch_size:
         changes["max_batch_size"] = settings.max_batch_size
@@ -118,4 +117,11 @@ def with_overrides(batching: Batching, settings: Settings) -> Batching:
         changes["default_queue_policy"] = policy.model_copy(
             update={"max_queue_size": settings.max_queue_size}
         )
+    if choice is not None and choice.max_batch_size:
+        most = min(choice.max_batch_size, settings.max_batch_size or batching.max_batch_size)
+        changes |= {
+            "max_batch_size": most,
+            "preferred_batch_size": (),
+            "allowed_batch_sizes": (),
+        }
     return batching.model_copy(update=changes)

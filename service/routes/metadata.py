@@ -93,7 +93,7 @@ def _limits(found: ServedModel, settings: Settings) -> BatchLimits | None:
         return found.batcher.limits
     if found.manifest.runner != "batch":
         return None
-    batching = with_overrides(found.manifest.batching, settings)
+    batching = with_overrides(found.manifest.batching, settings, found.choice)
     wait_s = settings.max_queue_wait_ms / 1e3
     return limits_of(batching, found.pool.size, max_queue_wait_s=wait_s)
 

@@ -5,16 +5,18 @@ Arrays carry their batch axis here. An implementation never blocks the event loo
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from models.bundle import Bundle
+from service.selection.choice import Choice
 
 if TYPE_CHECKING:
     from service.generation.request import GenerationEvent, GenerationRequest
 
 Arrays = dict[str, np.ndarray]
+REFERENCE = Choice()
 
 
 class ModelKey(NamedTuple):
@@ -30,13 +32,19 @@ class ModelKey(NamedTuple):
 @dataclass(frozen=True)
 class LoadReport:
     """What loading a bundle found. `exam_difference`: largest absolute difference to the golden answers,
-    None for a bundle without an exam."""
+    None for a bundle without an exam. `choice`: what was loaded."""
 
     seconds: float
     exam_difference: float | None
     provider: str
     threads: int
     details: dict[str, str] = field(default_factory=dict)
+    choice: Choice = REFERENCE
+
+    @classmethod
+    def from_json(cls, members: dict[str, Any]) -> "LoadReport":
+        """As it crosses between processes of one server."""
+        return cls(**{**members, "choice": Choice.from_json(members["choice"])})
 
 
 class RunResult(NamedTuple):
@@ -77,8 +85,11 @@ class WorkerPool(Protocol):
 
     async def close(self) -> None: ...
 
-    async def load(self, bundle: Bundle) -> LoadReport:
-        """Load on the workers and replay the golden exam there. Raises BundleError (ExamFailed …)."""
+    async def load(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
+        """Load on the workers and replay the golden exam there. Raises BundleError (ExamFailed …).
+
+        `choice` None: the reference.
+        """
 
     async def unload(self, key: ModelKey) -> None: ...
 
@@ -111,7 +122,7 @@ class Submits(Protocol):
 class Examines(Protocol):
     """A pool that can try a bundle where nobody is hurt; one that runs models in this process cannot."""
 
-    async def examine(self, bundle: Bundle) -> LoadReport:
+    async def examine(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         """Open and examine away from what serves, within limits of time and memory; keeps nothing.
 
         Raises BundleError, among them LoadTimeout, LoadOutOfMemory and LoadCrashed.

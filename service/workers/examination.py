@@ -19,11 +19,13 @@ from models.errors import BundleError
 from models.runtimes.base import LoadCrashed, LoadOutOfMemory, LoadTimeout
 from service.errors import WorkerLost
 from service.generation.stats import EngineStats
+from service.selection.choice import Choice, reference
 from service.workers.base import LoadReport, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child, signal_name
 from service.workers.connection import Connection, Job
 from service.workers.options import HostOptions
+from service.workers.placement import order_of
 
 _WARM_S = 60.0
 _MOST_PROCESSES = 2
@@ -46,14 +48,15 @@ class Examiner:
         self._rest: asyncio.TimerHandle | None = None
         self._goodbyes: set[asyncio.Task[None]] = set()
 
-    async def examine(self, bundle: Bundle) -> LoadReport:
+    async def examine(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         """Raises what the runtime says, ExamFailed, LoadTimeout, LoadOutOfMemory or LoadCrashed.
 
         A bundle without an exam is run once on made-up input, where its sizes are known.
         """
         child = await self._take()
         try:
-            return await self._order(child, bundle)
+            chosen = choice or reference(bundle.manifest, self._options.provider)
+            return await self._order(child, bundle, chosen)
         except asyncio.CancelledError:
             child.kill()  # it is still at it, and nobody wants to know
             self._say_goodbye(child)
@@ -134,12 +137,11 @@ class Examiner:
 
     # -- one examination --------------------------------------------------------------------------
 
-    async def _order(self, child: Child, bundle: Bundle) -> LoadReport:
+    async def _order(self, child: Child, bundle: Bundle, choice: Choice) -> LoadReport:
         name = f"{bundle.name}/{bundle.version}"
-        memory_bytes = self._allowance(bundle)
+        memory_bytes = self._allowance(bundle, choice)
         order = {
-            "path": str(bundle.path),
-            "created_at": bundle.manifest.created_at,
+            **order_of(bundle, choice),
             "memory_bytes": memory_bytes,
             "cpu_s": math.ceil(self._timeout_s * self._options.threads),
         }
@@ -151,7 +153,7 @@ class Examiner:
             raise await self._timed_out(child, name) from None
         except WorkerLost as error:
             raise _verdict(name, await child.reap(), memory_bytes) from error
-        return LoadReport(**orjson.loads(answer))
+        return LoadReport.from_json(orjson.loads(answer))
 
     async def _timed_out(self, child: Child, name: str) -> BundleError:
         child.kill()
@@ -160,8 +162,8 @@ class Examiner:
         limit = f"{self._timeout_s:g} s"
         return LoadTimeout(f"{name} did not load within {limit} (--load-timeout-s allows more)")
 
-    def _allowance(self, bundle: Bundle) -> int:
-        if self._options.provider != "cpu":
+    def _allowance(self, bundle: Bundle, choice: Choice) -> int:
+        if choice.provider != "cpu":
             return 0  # a GPU's driver maps far more than anybody uses
         size = sum(entry.size_bytes for entry in bundle.manifest.files.values())
         return self._memory_bytes or _TIMES_SIZE * size + _HEADROOM_BYTES

@@ -21,6 +21,7 @@ from models.runtimes.base import Session
 from models.runtimes.graph import Graph, external_weights
 from service.errors import NotReady
 from service.exam import read_golden, replay
+from service.selection.choice import Choice, exam_of, reference
 from service.workers.base import LoadReport
 from service.workers.options import HostOptions
 from service.workers.pulse import BATCH_LANE, LOAD_LANE, Doing, Lane, Pulse
@@ -50,6 +51,7 @@ class BatchModel:
 
     session: Session
     bundle: Bundle
+    choice: Choice
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     output_types: tuple[TypeInfo, ...]
@@ -100,21 +102,35 @@ class ModelHost:
         self._lock = threading.Lock()
         self._batch: dict[int, BatchModel] = {}
         self._generation: dict[int, GenerationHost] = {}
+        self._choices: dict[int, Choice] = {}  # of generation models
         self.on_stats: Callable[[int, EngineStats], None] = lambda *_: None
 
-    def load(self, handle: int, bundle: Bundle) -> LoadReport:
-        """Open and examine. Raises BundleError; nothing is kept then."""
+    def load(self, handle: int, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
+        """Open and examine; without a choice the reference. Raises BundleError; nothing is kept then."""
         began = time.perf_counter()
+        choice = choice or reference(bundle.manifest, self.options.provider)
         if bundle.manifest.runner == "generation":
-            difference, provider = self._load_generation(handle, bundle), "CPUExecutionProvider"
+            difference = self._load_generation(handle, bundle, choice)
+            provider = "CPUExecutionProvider"
         else:
-            difference, provider = self._load_batch(handle, bundle)
+            difference, provider = self._load_batch(handle, bundle, choice)
         return LoadReport(
             seconds=time.perf_counter() - began,
             exam_difference=difference,
             provider=provider,
             threads=self.options.threads,
+            choice=choice,
         )
+
+    def open(self, bundle: Bundle, choice: Choice, threads: int = 0) -> Session:
+        """A session of a choice, with a worker's threads or as many as are said. Raises BundleError."""
+        options = replace(
+            self.options,
+            threads=threads or self.options.threads,
+            provider=choice.provider,
+            compute=choice.compute,
+        )
+        return open_session(choice.runtime, Graph.of(bundle, choice.file), options)
 
     def unload(self, handle: int) -> None:
         """Forget a model; unknown handles are ignored, since a failed load leaves none."""
@@ -124,6 +140,7 @@ class ModelHost:
         host = self._generation.pop(handle, None)
         if host is not None:
             host.close()
+        self._choices.pop(handle, None)
         lane = self._lanes.pop(handle, None)
         if lane is not None:
             lane.give_back()
@@ -185,10 +202,9 @@ class ModelHost:
         model.session.run(inputs)
         if time.perf_counter() - began < LEAST_RUN_S:
             return Width(f"{narrow} (a run is too short to gain by more)")
-        if not has_memory_for(model.bundle):
+        if not has_memory_for(model.bundle, model.choice.file):
             return Width(f"{narrow} (no memory for a second session)")
-        options = replace(self.options, threads=threads)
-        wide = open_session("onnxruntime", Graph.of(model.bundle), options)
+        wide = self.open(model.bundle, model.choice, threads)
         try:
             gained = gain(model.session, wide, inputs, lambda: self._running is None)
         except BaseException as error:  # passed on, but for a measurement to be repeated
@@ -217,7 +233,7 @@ class ModelHost:
             # Its thread ended by a fault of ours: the model is opened and examined anew, once, here,
             # where nobody else would notice before the next request. Takes a while: see `is_stale`.
             _log.error("%s: the generation thread has ended; opening it again", host.bundle.name)
-            self._load_generation(handle, host.bundle)
+            self._load_generation(handle, host.bundle, self._choices[handle])
             host = self._generation[handle]
         host.submit(ident, payload, emit)
 
@@ -230,10 +246,10 @@ class ModelHost:
         for handle in [*self._batch, *self._generation]:
             self.unload(handle)
 
-    def _load_batch(self, handle: int, bundle: Bundle) -> tuple[float | None, str]:
-        session = open_session("onnxruntime", Graph.of(bundle), self.options)
+    def _load_batch(self, handle: int, bundle: Bundle, choice: Choice) -> tuple[float | None, str]:
+        session = self.open(bundle, choice)
         try:
-            difference = _examine(session, bundle)
+            difference = examine(session, bundle, choice)
         except BaseException:  # whatever it was goes on to the loader; the session must not stay
             session.close()
             raise
@@ -241,22 +257,21 @@ class ModelHost:
         self._batch[handle] = BatchModel(
             session,
             bundle,
+            choice,
             tuple(spec.name for spec in manifest.inputs),
             tuple(spec.name for spec in manifest.outputs),
             tuple(BY_ONNX[spec.dtype.value] for spec in manifest.outputs),
         )
         return difference, session.describe().provider
 
-    def _load_generation(self, handle: int, bundle: Bundle) -> float | None:
+    def _load_generation(self, handle: int, bundle: Bundle, choice: Choice) -> float | None:
         # Heavier than the rest of this module, and only where a generation model is served.
         from models.runtimes.onnxruntime import add_weights, session_options_of
         from service.generation.host import GenerationHost
         from service.generation.limits import limits_of
-        from service.generation.variant import served_graph
 
         session_options = session_options_of(self.options)
-        graph = served_graph(bundle, self.options.generation)
-        weights = external_weights(bundle, graph.model)
+        weights = external_weights(bundle, choice.file)
         add_weights(session_options, weights)
         lane = self._lanes.get(handle)
         if lane is None and self._pulse is not None:
@@ -268,22 +283,23 @@ class ModelHost:
             limits,
             watch=lane,
             on_stats=lambda stats: self.on_stats(handle, stats),
-            model_file=graph.model,
+            model_file=choice.file,
         )
         del weights  # the session has its own copy now
         try:
-            golden = read_golden(bundle, graph.golden)
+            golden = read_golden(bundle, exam_of(bundle.manifest, choice).golden)
             difference = None if golden is None else host.exam(golden)
         except BaseException:  # whatever it was goes on to the loader; the thread must not stay
             host.close()
             raise
-        self._generation[handle] = host
+        self._generation[handle], self._choices[handle] = host, choice
         return difference
 
 
-def _examine(session: Session, bundle: Bundle) -> float | None:
+def examine(session: Session, bundle: Bundle, choice: Choice) -> float | None:
+    """Raises ExamFailed, naming the version, also for a run that fails."""
     try:
-        return replay(session, bundle)
+        return replay(session, bundle, choice)
     except ExamFailed as error:
         raise ExamFailed(f"{bundle.name}/{bundle.version}: {error.message}") from error
     except Exception as error:  # a run that raises is a failed exam too; the loader is told so

@@ -15,6 +15,7 @@ import numpy as np
 
 from models.bundle import Bundle
 from service.errors import NotReady
+from service.selection.choice import Choice
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.host import ModelHost
 from service.workers.options import HostOptions
@@ -66,10 +67,10 @@ class InProcessPool:
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._host.close)
 
-    async def load(self, bundle: Bundle) -> LoadReport:
+    async def load(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         handle = next(self._next_handle)
         loop = asyncio.get_running_loop()
-        report = await loop.run_in_executor(self._threads, self._host.load, handle, bundle)
+        report = await loop.run_in_executor(self._threads, self._host.load, handle, bundle, choice)
         self._handles[ModelKey(bundle.name, bundle.version)] = handle
         return report
 

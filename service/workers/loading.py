@@ -16,6 +16,7 @@ import orjson
 from models.bundle import Bundle, open_bundle
 from models.errors import IntegrityError
 from service.memory import give_back
+from service.selection.choice import Choice
 from service.workers.channel import Message, Op
 from service.workers.host import ModelHost
 from service.workers.limits import limited
@@ -77,14 +78,14 @@ class Loader:
         peer.channel.send(Op.DONE, ident=message.ident, body=body)
 
     def _load(self, message: Message) -> bytes:
-        bundle, _ = _ordered(message)
-        return orjson.dumps(self._host.load(message.model, bundle))
+        bundle, choice, _ = _ordered(message)
+        return orjson.dumps(self._host.load(message.model, bundle, choice))
 
     def _examine(self, message: Message) -> bytes:
         """Load and forget, within the memory and time that the order allows."""
-        bundle, order = _ordered(message)
+        bundle, choice, order = _ordered(message)
         with limited(order["memory_bytes"], order["cpu_s"], f"{bundle.name}/{bundle.version}"):
-            report = self._host.load(message.model, bundle)
+            report = self._host.load(message.model, bundle, choice)
             if report.exam_difference is None:
                 self._host.try_out(message.model)
         self._unload(message)
@@ -99,10 +100,11 @@ class Loader:
         give_back()
 
 
-def _ordered(message: Message) -> tuple[Bundle, dict[str, Any]]:
-    """The bundle that the front end means. Raises BundleError when it is not there any more."""
+def _ordered(message: Message) -> tuple[Bundle, Choice, dict[str, Any]]:
+    """The bundle that the front end means, and how to run it. Raises BundleError when it is not there
+    any more."""
     order = orjson.loads(message.body)
     bundle = open_bundle(Path(order["path"]), verify=False)
     if bundle.manifest.created_at != order["created_at"]:
         raise IntegrityError(f"{bundle.name}/{bundle.version} was replaced while it was loaded")
-    return bundle, order
+    return bundle, Choice.from_json(order["choice"]), order

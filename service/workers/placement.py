@@ -8,6 +8,7 @@ from models.bundle import Bundle
 from models.errors import SlipwayError
 from models.runtimes.base import LoadCrashed, LoadTimeout
 from service.errors import WorkerLost
+from service.selection.choice import Choice
 from service.workers.base import LoadReport, ModelKey
 from service.workers.channel import Op
 from service.workers.child import Child
@@ -22,6 +23,7 @@ class Placed:
     hosted: Hosted
     bundle: Bundle
     workers: int
+    choice: Choice
 
     @property
     def handle(self) -> int:
@@ -35,20 +37,28 @@ class Placed:
         return not self.hosted.is_generation or worker == self.handle % self.workers
 
 
+def order_of(bundle: Bundle, choice: Choice) -> dict[str, object]:
+    """What a worker needs to know to open a version."""
+    return {
+        "path": str(bundle.path),
+        "created_at": bundle.manifest.created_at,
+        "choice": choice.to_json(),
+    }
+
+
 async def load_on(child: Child, model: Placed) -> LoadReport | None:
     """Load and examine on one worker; None when it was lost to something else meanwhile.
 
     Raises BundleError: what the runtime says, LoadCrashed or LoadTimeout.
     """
-    bundle = model.bundle
-    order = {"path": str(bundle.path), "created_at": bundle.manifest.created_at}
+    order = order_of(model.bundle, model.choice)
     try:
         answer = await child.connection.call(Op.LOAD, model.handle, orjson.dumps(order))
     except (WorkerLost, LoadTimeout) as error:
         raise_if_guilty(child, model, error)
         return None
     child.handles.add(model.handle)
-    return LoadReport(**orjson.loads(answer))
+    return LoadReport.from_json(orjson.loads(answer))
 
 
 def raise_if_guilty(child: Child, model: Placed, error: SlipwayError) -> None:

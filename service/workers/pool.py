@@ -15,6 +15,7 @@ from models.bundle import Bundle
 from models.errors import SlipwayError
 from service.errors import NotReady
 from service.generation.stats import EngineStats
+from service.selection.choice import Choice, reference
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child
@@ -120,19 +121,21 @@ class ProcessPool:
         await self._supervisor.close()
         self._dispatcher.close(NotReady("the server is ending"))
 
-    async def examine(self, bundle: Bundle) -> LoadReport:
+    async def examine(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         """Open it and replay its exam where nobody else can be hurt. Raises BundleError."""
-        return await self._examiner.examine(bundle)
+        return await self._examiner.examine(bundle, choice)
 
-    async def load(self, bundle: Bundle) -> LoadReport:
+    async def load(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         self._loading += 1
         try:
-            return await self._load(bundle)
+            return await self._load(
+                bundle, choice or reference(bundle.manifest, self._options.provider)
+            )
         finally:
             self._loading -= 1
 
-    async def _load(self, bundle: Bundle) -> LoadReport:
-        model = Placed(Hosted.of(bundle, next(self._handles)), bundle, self.size)
+    async def _load(self, bundle: Bundle, choice: Choice) -> LoadReport:
+        model = Placed(Hosted.of(bundle, next(self._handles)), bundle, self.size, choice)
         reports: list[LoadReport] = []
         for _ in range(_TRIES):
             # Again for a worker that came up meanwhile: `_fill` could not yet know of this model.
@@ -233,7 +236,7 @@ class ProcessPool:
 
     def _described(self) -> Iterable[tuple[Placed, LoadReport]]:
         for key, model in self._models.items():
-            if not model.hosted.is_generation:
+            if not model.hosted.is_generation and model.choice.provider == "cpu":
                 yield model, self._reports[key]
 
     def _first(self) -> Child | None:

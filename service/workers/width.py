@@ -96,10 +96,10 @@ def waited_for_a_core_s(tasks: Path = Path("/proc/self/task")) -> float:
     return waited_ns / 1e9
 
 
-def has_memory_for(bundle: Bundle) -> bool:
+def has_memory_for(bundle: Bundle, file: str = MODEL_FILE) -> bool:
     """A second session takes no more than a share of what is free, for the machine and the container."""
     files = bundle.manifest.files.items()
-    size = sum(entry.size_bytes for name, entry in files if name.startswith(MODEL_FILE))
+    size = sum(entry.size_bytes for name, entry in files if name.startswith(file))
     return size * _SESSION_PER_FILE <= free_bytes() * _SHARE_OF_FREE
 
 

@@ -19,6 +19,7 @@ from service.generation.request import GenerationEvent, GenerationRequest, Token
 from service.observability.metrics import Metrics, ModelMeters
 from service.observability.observe import Observed, Observer
 from service.registry import ModelRegistry, ServedModel
+from service.selection.choice import Choice
 from service.settings import Settings
 from service.tasks import open_task
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult
@@ -79,7 +80,7 @@ class FakePool:
 
     async def close(self) -> None: ...
 
-    async def load(self, bundle: Bundle) -> LoadReport:
+    async def load(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         return LoadReport(0.0, 0.0, "fake", 1)
 
     async def unload(self, key: ModelKey) -> None: ...

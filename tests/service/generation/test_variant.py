@@ -10,8 +10,8 @@ from models.errors import UsageError
 from models.golden import Golden
 from models.manifest import Variant
 from models.publish import publish
-from service.generation.options import GenerationOptions
-from service.generation.variant import REFERENCE, VariantMissing, served_graph
+from service.selection.choice import Choice, VariantMissing, exam_of, reference
+from service.selection.wishes import wanted
 from service.settings import load_settings
 from service.workers.inprocess import InProcessPool
 from service.workers.options import HostOptions
@@ -41,7 +41,7 @@ def bundle(tiny: TinyModel, tmp_path: Path) -> Bundle:
         (staged / file).write_bytes(plain.read(file))
     assert variant.file
     assert variant.golden_file
-    quantize(variant.precision, staged / "model.onnx", staged / variant.file, ())
+    quantize(variant.precision, staged / "model.onnx", staged / variant.file)
     questions = first_prompts(np.arange(24).reshape(3, 8), tiny.decoder.config)
     answers = onnx_predict(staged / variant.file)(questions)["logits"]
     Golden(questions, {"logits": answers}).save(staged / variant.golden_file)
@@ -51,41 +51,40 @@ def bundle(tiny: TinyModel, tmp_path: Path) -> Bundle:
 
 @in_loop
 async def test_a_worker_serves_it_after_its_own_exam(bundle: Bundle) -> None:
-    given = HostOptions(generation=options(f"{bundle.name}=int8-weight-only"))
-    pool = InProcessPool(1, given)
+    [choice] = asked(bundle, f"{bundle.name}=int8-weight-only")
+    pool = InProcessPool(1, HostOptions())
     await pool.start()
     try:
-        loaded = await pool.load(bundle)
+        loaded = await pool.load(bundle, choice)
         assert loaded.exam_difference == 0
         assert len(await tokens_of(pool, request([1, 2, 3], max_tokens=4))) == 4
     finally:
         await pool.close()
 
 
-def options(*variants: str) -> GenerationOptions:
-    return GenerationOptions(variants=variants)
+def asked(bundle: Bundle, *variants: str) -> list[Choice]:
+    wishes = load_settings(variant=list(variants)).wishes
+    return wanted(bundle.manifest, wishes.of_model(bundle.name))
 
 
 def test_the_operator_chooses_by_model(bundle: Bundle) -> None:
-    assert served_graph(bundle, options()) == REFERENCE
-    assert served_graph(bundle, options("another=int8-weight-only")) == REFERENCE
-    assert served_graph(bundle, options(f"{bundle.name}=fp32")) == REFERENCE
-    chosen = served_graph(bundle, options(f"{bundle.name}=int8-weight-only"))
-    assert chosen.model == "variants/int8-weight-only.onnx"
-    assert chosen.golden in bundle.manifest.files
+    first = reference(bundle.manifest)
+    assert asked(bundle)[0] == first
+    assert asked(bundle, "another=int8-weight-only")[0] == first
+    assert asked(bundle, f"{bundle.name}=fp32") == [first]
+    [chosen] = asked(bundle, f"{bundle.name}=int8-weight-only")
+    assert chosen.file == "variants/int8-weight-only.onnx"
+    assert exam_of(bundle.manifest, chosen).golden in bundle.manifest.files
 
 
 def test_a_variant_that_there_is_not_is_refused_with_those_that_there_are(bundle: Bundle) -> None:
     with pytest.raises(VariantMissing, match=r"'int4-weight-only'.*fp32, int8-weight-only"):
-        served_graph(bundle, options(f"{bundle.name}=int4-weight-only"))
+        asked(bundle, f"{bundle.name}=int4-weight-only")
 
 
-def test_the_choice_reaches_the_workers() -> None:
-    settings = load_settings(variant=["chat=int4-weight-only", "code=fp32"])
-    there = GenerationOptions.from_json(settings.generation.to_json())
-    assert there == settings.generation
-    assert there.variant_of("chat") == "int4-weight-only"
-    assert there.variant_of("unknown") is None
+def test_a_runtime_that_writes_no_text_is_refused_with_the_remedy(bundle: Bundle) -> None:
+    with pytest.raises(VariantMissing, match=f"{bundle.name}=onnxruntime:fp32 serves it"):
+        asked(bundle, f"{bundle.name}=openvino:fp32")
 
 
 @pytest.mark.parametrize("given", ["chat", "chat=", "=int4"])

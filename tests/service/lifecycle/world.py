@@ -13,6 +13,7 @@ from models.manifest import Gate
 from service.lifecycle.lifecycle import Lifecycle
 from service.observability.metrics import Metrics
 from service.registry import ModelRegistry
+from service.selection.choice import Choice
 from service.settings import Settings
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult
 from tests.service import graphs
@@ -40,14 +41,14 @@ class Pool:
 
     async def close(self) -> None: ...
 
-    async def examine(self, bundle: Bundle) -> LoadReport:
+    async def examine(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         key = ModelKey(bundle.name, bundle.version)
         await self._say(f"examine {key}")
         if key in self.failing:
             raise ExamFailed(f"{key}: golden exam: wrong")
         return LoadReport(0.0, 0.0, "CPUExecutionProvider", 1)
 
-    async def load(self, bundle: Bundle) -> LoadReport:
+    async def load(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         key = ModelKey(bundle.name, bundle.version)
         assert key not in self.held, "a worker holds one of a number at a time"
         await self._say(f"load {key}")

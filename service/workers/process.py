@@ -36,7 +36,8 @@ def main() -> None:
     primary = Peer(PRIMARY, channel, arenas_of(arguments.arenas))
     pulse = Pulse(arguments.pulse)
     generation = GenerationOptions.from_json(arguments.generation)
-    host = ModelHost(HostOptions(arguments.threads, arguments.provider, generation), pulse)
+    options = HostOptions(arguments.threads, arguments.provider, generation=generation)
+    host = ModelHost(options, pulse)
     Watchdog(pulse, host.terminate, arguments.hang_timeout).start()
     with contextlib.suppress(BrokenPipeError, ConnectionError):  # the owner died meanwhile
         Worker(primary, host, pulse).serve()

@@ -132,7 +132,7 @@ async def test_a_kernel_that_does_not_listen_is_killed(
 ) -> None:
     monkeypatch.setattr(inspection, "_MERCY_S", 0.1)
     # Long enough for all that comes before the kernel, where a run does listen.
-    async with serving(heavy, bundles["double"], hang_timeout_s=0.5) as (pool, reasons):
+    async with serving(heavy, bundles["double"], hang_timeout_s=1.0) as (pool, reasons):
         with pytest.raises(RunTooLong, match="its worker was ended"):
             await pool.run(ModelKey("heavy", 1), {"x": np.ones((1, 1), np.float32)})
         result = await pool.run(ModelKey("double", 1), {"x": X})

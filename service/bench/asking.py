@@ -109,13 +109,13 @@ class Generation:
     def _made_up(self, dice: random.Random, words_per_token: float) -> Iterator[dict[str, object]]:
         while True:
             count = max(1, round(self.prompt_tokens.draw(dice) * words_per_token))
-            yield {"prompt": " ".join(dice.choices(_WORDS, k=count))}
+            yield {"prompt": made_up_text(dice, count)}
 
     def _words_per_token(self, target: Target) -> float:
         dice = random.Random(f"trial {self.seed}")
         for count in _TRIAL_WORDS:
             try:
-                tokens = self._trial(target, {"prompt": " ".join(dice.choices(_WORDS, k=count))})
+                tokens = self._trial(target, {"prompt": made_up_text(dice, count)})
             except RemoteRefused:
                 if count == _TRIAL_WORDS[-1]:
                     raise
@@ -131,6 +131,11 @@ class Generation:
 
 
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def made_up_text(dice: random.Random, words: int) -> str:
+    """Everyday words in random order."""
+    return " ".join(dice.choices(_WORDS, k=words))
 
 
 def read_prompts(file: Path) -> list[dict[str, object]]:

@@ -46,9 +46,16 @@ class Target:
     def tls(self) -> ssl.SSLContext | None:
         return ssl.create_default_context() if self.is_tls else None
 
-    def post(self, path: str, body: bytes, content_type: str = "application/json") -> bytes:
-        """A whole HTTP/1.1 request."""
+    def post(
+        self,
+        path: str,
+        body: bytes,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """A whole HTTP/1.1 request; `headers`: of this one, beside everyone's."""
         lines = {"host": self._authority, "content-type": content_type, **self.headers}
+        lines |= headers or {}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         start = f"POST {self.prefix}{path} HTTP/1.1\r\n{head}content-length: {len(body)}\r\n\r\n"
         return start.encode("latin-1", "replace") + body

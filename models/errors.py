@@ -18,6 +18,8 @@
     ├── RunError                a runtime could not run a graph on an input
     │   ├── InputRefused          the graph refused the values (an id out of range …)
     │   ├── RunTooLong            it ran longer than any batch may, and was stopped
+    │   ├── OutOfMemory           this many items at once did not fit; fewer may
+    │   ├── DeviceLost            the GPU will answer nothing more to this process
     │   └── InferenceFailed       it failed on an input that it should have taken
     ├── training/errors.py      data, gates, recipes
     └── service/errors.py       requests, capacity, workers
@@ -140,6 +142,41 @@ class InputRefused(RunError):
 class RunTooLong(RunError):
     status = 504
     reason = "run_timeout"
+
+
+class OutOfMemory(RunError):
+    """The batch wanted more memory than there is. Fewer items at once, or the same later, may fit: a batch
+    is tried in parts, and whoever is alone with it may try again. `detail` is for the log alone."""
+
+    status = 503
+    reason = "out_of_memory"
+    retry_after_s = 1.0
+
+    def __init__(
+        self,
+        message: str = "the model ran out of memory on this batch; send fewer or smaller items at once, "
+        "or try again later",
+        detail: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class DeviceLost(RunError):
+    """After an error of this kind every further call to the GPU fails in this process: it must end and be
+    replaced. `detail` is for the log alone."""
+
+    status = 503
+    reason = "device_lost"
+    retry_after_s = 2.0
+
+    def __init__(
+        self,
+        message: str = "the GPU failed and is being taken into use again; try again",
+        detail: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class InferenceFailed(RunError):

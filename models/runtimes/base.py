@@ -5,12 +5,13 @@ travels as uint16 words.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 
 from models.errors import BundleError
+from models.runtimes.gpu import ANY_GPU, GpuOptions
 
 Arrays = dict[str, np.ndarray]
 Provider = Literal["cpu", "cuda", "tensorrt"]
@@ -50,27 +51,31 @@ class LoadCrashed(BundleError):
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How a graph is to be run, whatever graph it is."""
+    """How a graph is to be run, whatever graph it is. `gpu` is for providers that have one."""
 
     threads: int = 1
     provider: Provider = "cpu"
     compute: Compute = "fp32"
+    gpu: GpuOptions = ANY_GPU
 
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """`provider`: the one that is really in use."""
+    """`provider`: the one that is really in use. `details`: what else an operator may want to know, in
+    words."""
 
     runtime: str
     provider: str
     threads: int
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 class Session(Protocol):
     def describe(self) -> SessionInfo: ...
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
-        """All outputs of the manifest. Raises InputRefused, InferenceFailed or RunTooLong."""
+        """All outputs of the manifest. Raises InputRefused, InferenceFailed, OutOfMemory, DeviceLost or
+        RunTooLong."""
 
     def terminate(self) -> None:
         """From another thread: let the current run end with RunTooLong, as soon as the runtime listens."""

@@ -1,11 +1,35 @@
 """A graph on its way into a runtime: bytes, never a path, so that what was verified is what runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.blocks import TextPreprocessing
 from models.bundle import Bundle
-from models.manifest import MODEL_FILE, TensorSpec
+from models.manifest import MODEL_FILE, ManifestDraft, TensorSpec
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Which sizes will come, for runtimes that prepare for shapes. `allowed_batch_sizes`: batches are
+    filled up to one of these; empty: any size up to `max_batch_size`. `longest`: of named axes, where the
+    bundle says how long they become."""
+
+    max_batch_size: int = 1
+    allowed_batch_sizes: tuple[int, ...] = ()
+    longest: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, manifest: ManifestDraft) -> "Sizes":
+        batching = manifest.batching
+        allowed = tuple(sorted(set(batching.allowed_batch_sizes)))
+        within = tuple(size for size in allowed if size <= batching.max_batch_size)
+        longest: dict[str, int] = {}
+        if isinstance(manifest.preprocessing, TextPreprocessing):
+            axes = {axis for spec in manifest.inputs for axis in spec.pad_axes}
+            longest = dict.fromkeys(sorted(axes), manifest.preprocessing.max_tokens)
+        # Where all go beyond the limit the smallest stays, as in the batcher.
+        return cls(batching.max_batch_size, within or allowed[:1], longest)
 
 
 @dataclass(frozen=True)
@@ -21,6 +45,11 @@ class Graph:
     weights: Mapping[str, bytes]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    sizes: Sizes = Sizes()
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.model) + sum(map(len, self.weights.values()))
 
     @classmethod
     def of(cls, bundle: Bundle, file: str = MODEL_FILE) -> "Graph":
@@ -28,7 +57,8 @@ class Graph:
         manifest = bundle.manifest
         label = f"{bundle.name}/{bundle.version}"
         weights = external_weights(bundle, file)
-        return cls(label, bundle.read(file), weights, manifest.inputs, manifest.outputs)
+        model, sizes = bundle.read(file), Sizes.of(manifest)
+        return cls(label, model, weights, manifest.inputs, manifest.outputs, sizes)
 
     @classmethod
     def in_folder(

@@ -1,0 +1,201 @@
+"""ONNX Runtime sessions, from bytes whose checksum was just verified.
+
+Not promised: interrupting a run at once. The runtime looks for a wish to stop between the nodes of a graph;
+one long kernel cannot be stopped, which is why runs live in processes that can be killed.
+"""
+
+import ctypes
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime as ort
+
+from models.datatypes import DataType
+from models.errors import OutOfMemory, RunTooLong
+from models.runtimes.base import (
+    Arrays,
+    LoadOutOfMemory,
+    ProviderMissing,
+    SessionInfo,
+    SessionOptions,
+)
+from models.runtimes.graph import Graph
+from models.runtimes.onnxruntime.control import SHRINK, RunControl
+from models.runtimes.onnxruntime.device import DeviceRuns, Target, graph_sizes, is_bindable
+from models.runtimes.onnxruntime.errors import is_unshrinkable, refusal, translated
+from models.runtimes.onnxruntime.libraries import load_gpu_libraries
+from models.runtimes.onnxruntime.options import add_weights, session_options_of
+from models.runtimes.onnxruntime.providers import NAMES, Wish, chain_of
+from models.runtimes.onnxruntime.shrinkage import Shrinkage
+from models.runtimes.onnxruntime.signature import check_signature
+
+_BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
+_HOST = Target("cpu", 0)
+
+
+def open_session(graph: Graph, options: SessionOptions) -> "OnnxSession":
+    """Raises ProviderMissing, GraphRefused or LoadOutOfMemory."""
+    _check_wishes(graph, options)
+    complaints = "" if options.provider == "cpu" else load_gpu_libraries()
+    sizes = graph_sizes(graph) if options.gpu.cuda_graphs and options.provider != "cpu" else ()
+    wish = Wish(has_graphs=bool(sizes))
+    while True:
+        try:
+            session = _create(graph, options, wish)
+            break
+        except Exception as error:  # whoever loads is told one kind
+            # The runtime raises its own classes, UnicodeDecodeError and plain RuntimeError on damaged
+            # graphs; the server goes on without this version.
+            weaker = wish.weaker(str(error))
+            if weaker is None:
+                raise refusal(graph.label, error) from error
+            wish = weaker
+    if session.get_providers()[0] != NAMES[options.provider]:
+        raise ProviderMissing(
+            f"provider {options.provider!r} could not start on this machine: "
+            f"{complaints or 'is there a GPU, and a driver that is new enough?'}"
+        )
+    check_signature(session, graph)
+    return OnnxSession(session, graph, options, sizes if wish.has_graphs else ())
+
+
+def _check_wishes(graph: Graph, options: SessionOptions) -> None:
+    """What can be told before the runtime is asked."""
+    available = ort.get_available_providers()
+    if NAMES[options.provider] not in available:
+        raise ProviderMissing(
+            f"provider {options.provider!r} is not in this ONNX Runtime (it has: "
+            f"{', '.join(available)}); install the matching package or choose another --provider"
+        )
+    if options.compute != "fp32" and options.provider != "tensorrt":
+        raise ProviderMissing(
+            f"ONNX Runtime's provider {options.provider!r} computes what the graph says and cannot be "
+            f"told {options.compute}; serve a variant with a graph of that precision"
+        )
+    limit = options.gpu.memory_bytes
+    if options.provider != "cpu" and limit and graph.size_bytes > limit:
+        raise LoadOutOfMemory(
+            f"{graph.label}: its weights take {graph.size_bytes:,} bytes of the {limit:,} that a model "
+            "may have on the GPU; raise --gpu-memory-bytes or serve a smaller variant"
+        )
+
+
+def _create(graph: Graph, options: SessionOptions, wish: Wish) -> ort.InferenceSession:
+    session_options = session_options_of(options)
+    add_weights(session_options, graph.weights)
+    providers = chain_of(graph, options, wish)
+    return ort.InferenceSession(
+        graph.model, session_options, providers=providers, enable_fallback=0
+    )
+
+
+class OnnxSession:
+    """One session. `run` may be called from several threads; on a GPU they take turns."""
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        graph: Graph,
+        options: SessionOptions,
+        captured_sizes: tuple[int, ...] = (),
+    ) -> None:
+        self._session = session
+        self._options = options
+        self._outputs = [spec.name for spec in graph.outputs]
+        self._control = RunControl()
+        self._shrinkage = Shrinkage()
+        specs = (*graph.inputs, *graph.outputs)
+        # numpy has no bfloat16, so such tensors take the slower way through OrtValue.
+        self._raw = {spec.name for spec in specs if spec.dtype is DataType.BFLOAT16}
+        self._device: DeviceRuns | None = None
+        self._turn = threading.Lock()
+        self._arena = _HOST.arena
+        if options.provider != "cpu":
+            target = Target("cuda", options.gpu.device_id)
+            self._arena = target.arena
+            if is_bindable(graph):
+                self._device = DeviceRuns(session, graph, target, self._control, captured_sizes)
+        self._captured = captured_sizes
+
+    def describe(self) -> SessionInfo:
+        details: dict[str, str] = {}
+        if self._options.provider != "cpu":
+            details["gpu"] = str(self._options.gpu.device_id)
+            if self._options.gpu.cuda_graphs:
+                sizes = ", ".join(map(str, self._captured))
+                details["cuda_graphs"] = f"batches of {sizes}" if sizes else "none can be captured"
+        provider = self._session.get_providers()[0]
+        return SessionInfo("onnxruntime", provider, self._options.threads, details)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        shrinks = self._shrinkage.is_due(sum(array.nbytes for array in inputs.values()))
+        if self._device is not None and all(array.size for array in inputs.values()):
+            with self._turn:
+                return self._guarded(inputs, self._device, shrinks)
+        return self._guarded(inputs, None, shrinks)
+
+    def terminate(self) -> None:
+        self._control.stop()
+
+    def close(self) -> None:
+        """Release the weights; the session cannot be used afterwards."""
+        if self._device is not None:
+            self._device.close()
+            self._device = None
+        del self._session
+
+    def _guarded(
+        self, inputs: Mapping[str, np.ndarray], device: DeviceRuns | None, shrinks: bool
+    ) -> Arrays:
+        options = self._options_for(inputs, device, shrinks)
+        try:
+            if device is not None:
+                return device.run(inputs, options)
+            return self._run_raw(inputs, options) if self._raw else self._run_plain(inputs, options)
+        except Exception as error:  # its classes share no base; the caller gets ours
+            if options.terminate:
+                raise RunTooLong(
+                    "the model ran for too long on this input and was stopped"
+                ) from error
+            if shrinks and is_unshrinkable(error):
+                self._shrinkage.give_up()
+                return self._guarded(inputs, device, shrinks=False)
+            ours = translated(error)
+            if isinstance(ours, OutOfMemory):
+                self._shrinkage.ran_out()
+                if device is not None:
+                    device.release()
+            raise ours from error
+
+    def _options_for(
+        self, inputs: Mapping[str, np.ndarray], device: DeviceRuns | None, shrinks: bool
+    ) -> ort.RunOptions:
+        if device is not None:
+            return device.options(inputs, shrinks=shrinks)
+        return self._control.options(*([(SHRINK, self._arena)] if shrinks else []))
+
+    def _run_plain(self, inputs: Mapping[str, np.ndarray], options: ort.RunOptions) -> Arrays:
+        answers = self._session.run(self._outputs, inputs, options)
+        return dict(zip(self._outputs, answers, strict=True))
+
+    def _run_raw(self, inputs: Mapping[str, np.ndarray], options: ort.RunOptions) -> Arrays:
+        values = {name: self._to_value(name, array) for name, array in inputs.items()}
+        answers = self._session.run_with_ort_values(self._outputs, values, options)
+        named = zip(self._outputs, answers, strict=True)
+        return {
+            name: _from_value(value) if name in self._raw else value.numpy()
+            for name, value in named
+        }
+
+    def _to_value(self, name: str, array: np.ndarray) -> ort.OrtValue:
+        if name in self._raw:
+            return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, _BFLOAT16)
+        return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+def _from_value(value: ort.OrtValue) -> np.ndarray:
+    """A copy of a bfloat16 tensor's words."""
+    size_bytes = value.tensor_size_in_bytes()
+    memory = (ctypes.c_char * size_bytes).from_address(value.data_ptr())
+    return np.frombuffer(bytes(memory), np.uint16).reshape(value.shape())

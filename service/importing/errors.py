@@ -9,12 +9,6 @@ class ImportRefused(BundleError):
     reason = "import"
 
 
-class FileDamaged(ImportRefused):
-    """Not a protobuf of the ONNX schema."""
-
-    reason = "damaged"
-
-
 class ExternalDataRefused(ImportRefused):
     """Weights beside the file that point somewhere else, or are not what the graph says."""
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from models.errors import IntegrityError
 from models.files import open_plain
 from models.manifest import MODEL_FILE
+from models.wire import encode_bytes, fields
 from service.importing.errors import ExternalDataRefused
 from service.importing.graph import (
     GRAPH_INITIALIZER,
@@ -23,7 +24,6 @@ from service.importing.graph import (
     Tensor,
     read_tensor,
 )
-from service.importing.wire import encode_bytes, fields
 
 WEIGHTS_FILE = f"{MODEL_FILE}.data"
 

@@ -9,8 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from models.datatypes import BY_ONNX, DataType
-from service.importing.errors import FileDamaged, ImportRefused
-from service.importing.wire import BYTES, Field, fields, numbers
+from models.wire import BYTES, Field, FileDamaged, fields, numbers
+from service.importing.errors import ImportRefused
 
 MODEL_GRAPH, GRAPH_INITIALIZER = 7, 5
 TENSOR_EXTERNAL, TENSOR_LOCATION = 13, 14

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.datatypes import DataType
 from models.errors import SlipwayError
-from service.importing.errors import FileDamaged, ImportRefused
+from models.wire import FileDamaged, encode_bytes
+from service.importing.errors import ImportRefused
 from service.importing.graph import ELEMENTS, read_facts
-from service.importing.wire import encode_bytes
 from tests.service.importing import foreign
 
 MODEL = foreign.linear().SerializeToString()

@@ -7,11 +7,17 @@ nesting is the caller's recursion, so the caller bounds its depth.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from service.importing.errors import FileDamaged
+from models.errors import BundleError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 _MOST_VARINT_BYTES = 10
+
+
+class FileDamaged(BundleError):
+    """Not a protobuf of the ONNX schema."""
+
+    reason = "damaged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.importing.errors import FileDamaged
-from service.importing.wire import encode_bytes, encode_number, fields, numbers
+from models.wire import FileDamaged, encode_bytes, encode_number, fields, numbers
 from tests.service.importing.foreign import linear
 
 MODEL = linear().SerializeToString()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from models.bundle import Bundle
-from models.manifest import Manifest
+from models.manifest import Batching, Manifest
 from service.errors import NotReady, UnknownModel
 from service.selection.choice import Choice
 from service.workers.base import LoadReport, ModelKey, WorkerPool
@@ -28,7 +28,8 @@ class ServedModel:
     """One version. `batcher` and `task` are there once it is ready; a generation model has no batcher, and
     with lazy loading the task is opened by the first request that needs it.
 
-    `choice`: how it is to be run, once that is settled. idle: checked, to be loaded by its first request.
+    `choice`: how it is to be run, once that is settled; `fallback`: should that not load. `batching`: the
+    manifest's hints, or what was tuned for this machine. idle: checked, to be loaded by its first request.
     retired: taken out of the registry; what holds it (`begin` … `end`) may still use it, then it is
     unloaded.
     """
@@ -42,12 +43,15 @@ class ServedModel:
     reason: str = ""
     report: LoadReport | None = None
     choice: Choice | None = None
+    fallback: Choice | None = None
     stamp: object = None
     users: int = 0
+    batching: Batching = field(init=False)
     key: ModelKey = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = ModelKey(self.bundle.name, self.bundle.version)
+        self.batching = self.bundle.manifest.batching
         self._unused: asyncio.Event | None = None
 
     @property

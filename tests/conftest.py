@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ from hypothesis import settings
 # A busy machine is no reason to fail: examples are few and small, and pytest's own limit catches a hang.
 settings.register_profile("slipway", deadline=None)
 settings.load_profile("slipway")
+
+# Servers of the tests serve the graph as it was exported: what they answer, and when they are ready, must
+# not depend on which runtime was the fastest a moment ago. Those about selection turn it on.
+os.environ.setdefault("SLIPWAY_SELECTION", "false")
 
 _HERE = Path(__file__).parent
 _FLOW = _HERE / "flow"

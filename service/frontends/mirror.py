@@ -11,6 +11,7 @@ from pathlib import Path
 
 from models.bundle import Bundle, open_bundle
 from models.errors import SlipwayError
+from models.manifest import Batching
 from service.batching.batcher import batcher_over
 from service.batching.limits import limits_of
 from service.frontends.remote_pool import RemotePool
@@ -95,12 +96,14 @@ class Mirror:
         model = ServedModel(bundle, self._pool, meters)
         model.state, model.reason, model.report = state.state, state.reason, state.report
         model.choice = None if state.report is None else state.report.choice
+        if state.batching:
+            model.batching = Batching.model_validate(state.batching)
         if state.state != "ready":
             return model
         model.task = await asyncio.to_thread(open_task, bundle)
         self._pool.know(bundle, state.handle)
         if model.manifest.runner == "batch":
-            batching = with_overrides(model.manifest.batching, self._settings, model.choice)
+            batching = with_overrides(model.batching, self._settings, model.choice)
             wait_s = self._settings.max_queue_wait_ms / 1e3
             limits = limits_of(batching, self._pool.size, max_queue_wait_s=wait_s)
             batcher = batcher_over(self._pool, state.key, model.manifest, limits, meters)
@@ -110,7 +113,7 @@ class Mirror:
         meters.load_s = state.load_s
         meters.loaded_at_s = state.loaded_at_s
         if (report := state.report) is not None:
-            meters.session = SessionInfo.of(self._settings.provider, report)
+            meters.session = SessionInfo.of(report)
         return model
 
     def _drain_later(self, model: ServedModel) -> None:

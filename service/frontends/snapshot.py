@@ -5,7 +5,7 @@ same picture. `number` grows with every change; a secondary answers with it once
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from service.frontends.shared_pool import SharedPool
@@ -15,7 +15,8 @@ from service.workers.base import LoadReport, ModelKey
 
 @dataclass(frozen=True)
 class ModelState:
-    """`handle` is what crosses to the workers instead of the name; 0 until they hold the version."""
+    """`handle` is what crosses to the workers instead of the name; 0 until they hold the version.
+    `batching`: its hints, or what was tuned."""
 
     name: str
     version: int
@@ -27,6 +28,7 @@ class ModelState:
     load_s: float
     loaded_at_s: float
     report: LoadReport | None
+    batching: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> ModelKey:
@@ -109,4 +111,5 @@ def _state(model: ServedModel, handle: int) -> ModelState:
         model.meters.load_s,
         model.meters.loaded_at_s,
         model.report,
+        model.batching.model_dump(mode="json"),
     )

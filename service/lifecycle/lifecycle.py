@@ -284,7 +284,7 @@ class Lifecycle:
         await self.retirement.finished(model.key)
         self._registry.add(model)
         try:
-            await self._loading.examine(model)
+            await self._loading.examine(model, is_starting=self._registry.is_loading)
             if self._settings.lazy and not self._has_loaded(model):
                 self._waking.lay_down(model)
             else:
@@ -300,7 +300,7 @@ class Lifecycle:
         _log.warning("%s was replaced in place; publish new versions instead", old.key)
         model = self._loading.new_model(bundle)
         model.stamp = stamp
-        await self._loading.examine(model)
+        await self._loading.examine(model, is_starting=False)
         self._waking.lay_down(model)
         ending = self.retirement.begin(old)
         self._registry.add(model)

@@ -17,10 +17,12 @@ from service.lifecycle.tasks import open_task_of
 from service.observability.meters import SessionInfo
 from service.observability.metrics import Metrics
 from service.registry import ServedModel
+from service.selection.cache import SelectionCache
 from service.selection.choice import Choice
-from service.selection.selector import Selector
+from service.selection.selector import Selector, fallback_from
 from service.settings import Settings
-from service.workers.base import ModelKey, WorkerPool
+from service.tuning.plan import TuningPlan
+from service.workers.base import LoadReport, ModelKey, WorkerPool
 
 _log = logging.getLogger("slipway.loader")
 
@@ -41,7 +43,14 @@ class Loading:
         self._settings = settings
         self._pool = pool
         self._metrics = metrics
-        self._selector = Selector(settings.wishes, pool)
+        self._selector = Selector(
+            settings.wishes,
+            pool,
+            SelectionCache(settings.selection_cache),
+            is_on=settings.selection,
+            time_s=settings.selection_time_s,
+            threads=f"{settings.isolation}, {settings.workers} workers, {settings.threads} cores",
+        )
         self._places = asyncio.Semaphore(max(_LEAST_AT_ONCE, pool.size))
 
     async def open(self, path: Path) -> Bundle:
@@ -63,11 +72,13 @@ class Loading:
             bundle, self._pool, self._metrics.model(ModelKey(bundle.name, bundle.version))
         )
 
-    async def examine(self, model: ServedModel) -> None:
+    async def examine(self, model: ServedModel, *, is_starting: bool) -> None:
         """Settle how it is run. Raises BundleError when it cannot be opened or fails its exam, whatever it
         does to the process that tries."""
         async with self._places:
-            model.choice = await self._selector.settle(model.bundle)
+            settled = await self._selector.settle(model.bundle, is_starting=is_starting)
+        model.choice, model.fallback = settled.choice, settled.fallback
+        model.batching = tuned(model.manifest.batching, settled.plan)
 
     async def load(self, model: ServedModel) -> None:
         """Examined before; here it is loaded where it will serve, and gets what requests need.
@@ -83,12 +94,12 @@ class Loading:
         try:
             if not self._settings.lazy:
                 model.task = await open_task_of(model)
-            report = model.report = await self._pool.load(model.bundle, model.choice)
+            report = model.report = await self._load_choice(model)
         except Exception:  # passed on, once the workers have forgotten the model again
             await self._pool.unload(key)
             raise
         if model.manifest.runner == "batch":
-            batching = with_overrides(model.manifest.batching, self._settings, report.choice)
+            batching = with_overrides(model.batching, self._settings, report.choice)
             wait_s = self._settings.max_queue_wait_ms / 1e3
             limits = limits_of(batching, self._pool.size, max_queue_wait_s=wait_s)
             batcher = batcher_over(self._pool, key, model.manifest, limits, meters)
@@ -97,16 +108,42 @@ class Loading:
         meters.is_ready = lambda: model.can_answer
         meters.load_s = time.perf_counter() - began
         meters.loaded_at_s = time.time()
-        meters.session = SessionInfo.of(self._settings.provider, report)
+        meters.session = SessionInfo.of(report)
         model.reason = ""
         model.state = "ready"
         _log.info("%s is ready after %.2f s", key, meters.load_s)
+        _log.info("%s: %s: %s", key, report.choice, report.choice.reason or "as it was exported")
+
+    async def _load_choice(self, model: ServedModel) -> LoadReport:
+        """Or its fallback: what nobody asked for by name must not take a version out of service."""
+        choice, fallback = model.choice, model.fallback
+        try:
+            return await self._pool.load(model.bundle, choice)
+        except BundleError as error:
+            if choice is None or fallback is None or fallback.what == choice.what:
+                raise
+            model.choice = fallback_from(choice, fallback, error)
+            _log.warning("%s: %s: %s", model.key, model.choice.reason, error.message)
+        model.batching = model.manifest.batching
+        return await self._pool.load(model.bundle, model.choice)
+
+
+def tuned(batching: Batching, plan: TuningPlan | None) -> Batching:
+    """A plan's numbers win over the bundle's hints."""
+    if plan is None:
+        return batching
+    return batching.model_copy(
+        update={
+            "max_batch_size": plan.max_batch_size,
+            "max_queue_delay_microseconds": plan.max_queue_delay_microseconds,
+        }
+    )
 
 
 def with_overrides(
     batching: Batching, settings: Settings, choice: Choice | None = None
 ) -> Batching:
-    """The operator's numbers win over the bundle's; what a choice needs to be right, over both."""
+    """The operator's numbers win over `batching`'s; what a choice needs to be right, over both."""
     changes: dict[str, object] = {}
     if settings.max_batch_size:
         changes["max_batch_size"] = settings.max_batch_size

@@ -46,18 +46,17 @@ def _requests(metrics: Metrics) -> Iterator[Sample]:
         yield (("model", ""), ("version", ""), *where), count
 
 
-def _sessions(metrics: Metrics) -> Iterator[Sample]:
-    for meters in metrics.models():
-        if (session := meters.session) is not None:
-            yield (
-                _of(
-                    meters,
-                    ("requested_provider", session.requested_provider),
-                    ("active_provider", session.active_provider),
-                    ("threads", str(session.threads)),
-                ),
-                1,
-            )
+def _session(*names: str, **labels: str) -> Callable[[Metrics], Iterator[Sample]]:
+    """Always 1. `labels`: label → attribute of SessionInfo; `names`: where the two are the same."""
+    labels = {name: name for name in names} | labels
+
+    def samples(metrics: Metrics) -> Iterator[Sample]:
+        for meters in metrics.models():
+            if (session := meters.session) is not None:
+                found = ((label, str(getattr(session, name))) for label, name in labels.items())
+                yield _of(meters, *found), 1
+
+    return samples
 
 
 def _counted(attribute: str, label: str) -> Callable[[Metrics], Iterator[Sample]]:
@@ -303,7 +302,14 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "gauge",
         "Always 1. The provider that was asked for, the one that computes, and its threads.",
         (*_MODEL, "requested_provider", "active_provider", "threads"),
-        _sessions,
+        _session("requested_provider", "active_provider", "threads"),
+    ),
+    Family(
+        "model_runtime_info",
+        "gauge",
+        "Always 1. What was chosen to run the version: the runtime, where it computes, which precision.",
+        (*_MODEL, "runtime", "precision", "provider"),
+        _session("runtime", "precision", provider="active_provider"),
     ),
     Family(
         "worker_restarts_total",

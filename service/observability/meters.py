@@ -42,17 +42,20 @@ class BatchTimes:
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """Where a version computes: what the settings asked for and what the runtime opened."""
+    """What runs a version and where: what was asked for and what the runtime opened."""
 
     requested_provider: str
     active_provider: str
     threads: int
+    runtime: str = "onnxruntime"
+    precision: str = "fp32"
 
     @classmethod
-    def of(cls, requested_provider: str, report: "LoadReport") -> "SessionInfo":
+    def of(cls, report: "LoadReport") -> "SessionInfo":
         """In the settings' words, so that the two providers can be compared."""
         active = report.provider.removesuffix("ExecutionProvider").lower()
-        return cls(requested_provider, active, report.threads)
+        choice = report.choice
+        return cls(choice.provider, active, report.threads, choice.runtime, choice.precision)
 
 
 _SUMS = ("inference_count", "execution_count", "fail_count", "fail_s")

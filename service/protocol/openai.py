@@ -157,6 +157,10 @@ class ModelObject(BaseModel):
     versions: list[int]
     task: str
     description: str
+    runtime: str = Field(default="", description="what runs its graph; empty until that is settled")
+    provider: str = Field(default="", description="where it computes")
+    precision: str = Field(default="", description="which of the bundle's variants is served")
+    selection: str = Field(default="", description="why this runtime and precision, in words")
 
 
 class ModelList(BaseModel):

@@ -10,6 +10,7 @@ from models.manifest import MODEL_FILE, Manifest, TensorSpec
 from service.batching.limits import BatchLimits
 from service.lifecycle.version_policy import VersionPolicy
 from service.protocol.shapes import as_sizes, rest
+from service.selection.choice import REFERENCE_RUNTIME, Choice
 
 _KINDS = {"CUDAExecutionProvider": "KIND_GPU", "TensorrtExecutionProvider": "KIND_GPU"}
 _TYPES = {DataType.FLOAT16: "FP16", DataType.BFLOAT16: "BF16", DataType.FLOAT: "FP32",
@@ -17,15 +18,16 @@ _TYPES = {DataType.FLOAT16: "FP16", DataType.BFLOAT16: "BF16", DataType.FLOAT: "
 
 
 def model_config(
-    manifest: Manifest, limits: BatchLimits | None, provider: str
+    manifest: Manifest, limits: BatchLimits | None, provider: str, choice: Choice | None = None
 ) -> dict[str, object]:
     """`limits` None: the version runs no batches (it generates). `provider`: where it computes, by ONNX
-    Runtime's name."""
+    Runtime's name. `choice` None: not settled yet."""
+    runtime = REFERENCE_RUNTIME if choice is None else choice.runtime
     is_batched = limits is not None and _has_batch_first(manifest)
     config: dict[str, object] = {
         "name": manifest.name,
-        "platform": "onnxruntime_onnx",
-        "backend": "onnxruntime",
+        "platform": "onnxruntime_onnx" if runtime == REFERENCE_RUNTIME else "",
+        "backend": runtime,
         "max_batch_size": limits.max_batch_size if limits is not None and is_batched else 0,
         "input": [_input(spec, is_batched) for spec in manifest.inputs],
         "output": [_output(spec, is_batched, manifest) for spec in manifest.outputs],
@@ -36,8 +38,8 @@ def model_config(
                 "count": 1 if limits is None else limits.concurrency,
             }
         ],
-        "default_model_filename": MODEL_FILE,
-        "parameters": _parameters(manifest, limits),
+        "default_model_filename": MODEL_FILE if choice is None else choice.file,
+        "parameters": _parameters(manifest, limits, choice),
         "model_warmup": [],
     }
     if limits is not None and is_batched:
@@ -103,8 +105,18 @@ def _dynamic_batching(limits: BatchLimits) -> dict[str, object]:
     }
 
 
-def _parameters(manifest: Manifest, limits: BatchLimits | None) -> dict[str, dict[str, str]]:
+def _parameters(
+    manifest: Manifest, limits: BatchLimits | None, choice: Choice | None
+) -> dict[str, dict[str, str]]:
     found = {"task": manifest.task, "runner": manifest.runner, "precision": manifest.precision}
+    if choice is not None:
+        found |= {
+            "runtime": choice.runtime,
+            "provider": choice.provider,
+            "precision": choice.precision,
+            "compute": choice.compute,
+            "selection": choice.reason,
+        }
     if limits is not None and limits.allowed_batch_sizes:
         found["allowed_batch_sizes"] = ",".join(map(str, limits.allowed_batch_sizes))
     if limits is not None and limits.max_batch_tokens:

@@ -83,7 +83,7 @@ def _metadata(request: Request, found: ServedModel) -> Json:
 def _config(request: Request, found: ServedModel) -> Json:
     settings: Settings = request.app.state.settings
     provider = "" if found.report is None else found.report.provider
-    body = model_config(found.manifest, _limits(found, settings), provider)
+    body = model_config(found.manifest, _limits(found, settings), provider, found.choice)
     return Json({**body, "version_policy": version_policy(settings.version_policy)})
 
 
@@ -93,7 +93,7 @@ def _limits(found: ServedModel, settings: Settings) -> BatchLimits | None:
         return found.batcher.limits
     if found.manifest.runner != "batch":
         return None
-    batching = with_overrides(found.manifest.batching, settings, found.choice)
+    batching = with_overrides(found.batching, settings, found.choice)
     wait_s = settings.max_queue_wait_ms / 1e3
     return limits_of(batching, found.pool.size, max_queue_wait_s=wait_s)
 

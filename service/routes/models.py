@@ -32,7 +32,7 @@ async def get_model(request: Request, name: str) -> Response:
 
 
 def _describe(registry: ModelRegistry, model: ServedModel) -> ModelObject:
-    manifest = model.manifest
+    manifest, choice = model.manifest, model.choice
     return ModelObject(
         id=manifest.name,
         created=int(datetime.fromisoformat(manifest.created_at).timestamp()),
@@ -42,4 +42,8 @@ def _describe(registry: ModelRegistry, model: ServedModel) -> ModelObject:
         versions=registry.versions(manifest.name),
         task=manifest.task,
         description=manifest.description,
+        runtime=choice.runtime if choice else "",
+        provider=choice.provider if choice else "",
+        precision=choice.precision if choice else "",
+        selection=choice.reason if choice else "",
     )

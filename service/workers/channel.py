@@ -36,6 +36,7 @@ class Op(IntEnum):
     EXAMINE = 7
     WIDEN = 8
     RUN_ALONE = 9
+    COMPARE = 10
     DONE = 17
     RESULT = 18
     FAILED = 19

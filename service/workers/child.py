@@ -105,7 +105,7 @@ def _spawn(
     command += ["--arenas", *map(str, wiring.memory)]
     command += ["--threads", str(options.threads), "--provider", options.provider]
     command += ["--hang-timeout", str(hang_timeout_s)]
-    command += ["--generation", options.generation.to_json()]
+    command += ["--gpu", options.gpu.to_json(), "--generation", options.generation.to_json()]
     search = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
         command,

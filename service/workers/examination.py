@@ -10,16 +10,20 @@ that.
 
 import asyncio
 import math
+from collections.abc import Mapping, Sequence
 from itertools import count
+from typing import Any
 
 import orjson
 
 from models.bundle import Bundle
+from models.cgroup import usable_cores
 from models.errors import BundleError
 from models.runtimes.base import LoadCrashed, LoadOutOfMemory, LoadTimeout
 from service.errors import WorkerLost
 from service.generation.stats import EngineStats
 from service.selection.choice import Choice, reference
+from service.selection.trial import Comparison
 from service.workers.base import LoadReport, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child, signal_name
@@ -32,6 +36,7 @@ _MOST_PROCESSES = 2
 _PATIENCE_S = 2.0  # whoever waited this long for a process gets a second one: the first may hang
 _TIMES_SIZE = 4
 _HEADROOM_BYTES = 1 << 30
+_COMPARISON_GRACE_S = 5.0  # the process keeps its time by itself, unless a candidate hangs
 
 
 class Examiner:
@@ -53,16 +58,27 @@ class Examiner:
 
         A bundle without an exam is run once on made-up input, where its sizes are known.
         """
-        child = await self._take()
-        try:
-            chosen = choice or reference(bundle.manifest, self._options.provider)
-            return await self._order(child, bundle, chosen)
-        except asyncio.CancelledError:
-            child.kill()  # it is still at it, and nobody wants to know
-            self._say_goodbye(child)
-            raise
-        finally:
-            self._give_back(child)
+        choice = choice or reference(bundle.manifest, self._options.provider)
+        cpu_s = math.ceil(self._timeout_s * self._options.threads)
+        order = {**order_of(bundle, choice), "cpu_s": cpu_s}
+        order["memory_bytes"] = self._allowance(bundle, (choice,))
+        answer = await self._ask(Op.EXAMINE, bundle, order, self._timeout_s, "load")
+        return LoadReport.from_json(answer)
+
+    async def compare(
+        self, bundle: Bundle, base: Choice, rivals: Sequence[Choice], time_s: float
+    ) -> Comparison:
+        """Time them against each other. Raises as `examine` does, for whichever of them it was."""
+        limit_s = time_s + _COMPARISON_GRACE_S
+        order = {
+            **order_of(bundle, base),
+            "rivals": [rival.to_json() for rival in rivals],
+            "time_s": time_s,
+            # Runtimes compile with as many threads as there are cores.
+            "cpu_s": math.ceil(limit_s * max(self._options.threads, usable_cores())),
+            "memory_bytes": self._allowance(bundle, (base, *rivals)),
+        }
+        return Comparison.from_json(await self._ask(Op.COMPARE, bundle, order, limit_s, "compare"))
 
     async def close(self) -> None:
         if self._rest is not None:
@@ -137,36 +153,54 @@ class Examiner:
 
     # -- one examination --------------------------------------------------------------------------
 
-    async def _order(self, child: Child, bundle: Bundle, choice: Choice) -> LoadReport:
-        name = f"{bundle.name}/{bundle.version}"
-        memory_bytes = self._allowance(bundle, choice)
-        order = {
-            **order_of(bundle, choice),
-            "memory_bytes": memory_bytes,
-            "cpu_s": math.ceil(self._timeout_s * self._options.threads),
-        }
+    async def _ask(
+        self, op: Op, bundle: Bundle, order: Mapping[str, Any], limit_s: float, verb: str
+    ) -> Any:
+        """The answer to an order; a process that dies of it, or takes too long, is ended."""
+        child = await self._take()
         try:
-            async with asyncio.timeout(self._timeout_s):
-                handle = next(self._handles)
-                answer = await child.connection.call(Op.EXAMINE, handle, orjson.dumps(order))
-        except TimeoutError:
-            raise await self._timed_out(child, name) from None
-        except WorkerLost as error:
-            raise _verdict(name, await child.reap(), memory_bytes) from error
-        return LoadReport.from_json(orjson.loads(answer))
+            return await self._order(child, op, bundle, order, limit_s, verb)
+        except asyncio.CancelledError:
+            child.kill()  # it is still at it, and nobody wants to know
+            self._say_goodbye(child)
+            raise
+        finally:
+            self._give_back(child)
 
-    async def _timed_out(self, child: Child, name: str) -> BundleError:
+    async def _order(
+        self,
+        child: Child,
+        op: Op,
+        bundle: Bundle,
+        order: Mapping[str, Any],
+        limit_s: float,
+        verb: str,
+    ) -> Any:
+        name = f"{bundle.name}/{bundle.version}"
+        try:
+            async with asyncio.timeout(limit_s):
+                handle = next(self._handles)
+                answer = await child.connection.call(op, handle, orjson.dumps(order))
+        except TimeoutError:
+            await self._give_up(child)
+            remedy = " (--load-timeout-s allows more)" if op == Op.EXAMINE else ""
+            raise LoadTimeout(f"{name} did not {verb} within {limit_s:g} s{remedy}") from None
+        except WorkerLost as error:
+            raise _verdict(name, await child.reap(), order["memory_bytes"]) from error
+        return orjson.loads(answer)
+
+    async def _give_up(self, child: Child) -> None:
         child.kill()
         child.connection.close(WorkerLost("it took too long"))
         await child.reap()
-        limit = f"{self._timeout_s:g} s"
-        return LoadTimeout(f"{name} did not load within {limit} (--load-timeout-s allows more)")
 
-    def _allowance(self, bundle: Bundle, choice: Choice) -> int:
-        if choice.provider != "cpu":
+    def _allowance(self, bundle: Bundle, choices: Sequence[Choice]) -> int:
+        if any(choice.provider != "cpu" for choice in choices):
             return 0  # a GPU's driver maps far more than anybody uses
-        size = sum(entry.size_bytes for entry in bundle.manifest.files.values())
-        return self._memory_bytes or _TIMES_SIZE * size + _HEADROOM_BYTES
+        files = bundle.manifest.files
+        size = sum(entry.size_bytes for entry in files.values())
+        more = sum(files[choice.file].size_bytes for choice in choices[1:])
+        return (self._memory_bytes or _HEADROOM_BYTES + _TIMES_SIZE * size) + _TIMES_SIZE * more
 
 
 def _verdict(name: str, code: int, memory_bytes: int) -> BundleError:

@@ -4,11 +4,13 @@ import orjson
 
 from models.errors import (
     BundleError,
+    DeviceLost,
     ExamFailed,
     InferenceFailed,
     InputRefused,
     IntegrityError,
     ManifestInvalid,
+    OutOfMemory,
     RunTooLong,
     SlipwayError,
 )
@@ -21,11 +23,13 @@ _KINDS: dict[str, type[SlipwayError]] = {
         InputRefused,
         NotReady,
         BundleError,
+        DeviceLost,
         ExamFailed,
         GraphRefused,
         IntegrityError,
         LoadOutOfMemory,
         ManifestInvalid,
+        OutOfMemory,
         ProviderMissing,
         RunTooLong,
     )

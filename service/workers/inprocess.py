@@ -6,7 +6,7 @@ graph is not contained.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TYPE_CHECKING
@@ -16,8 +16,9 @@ import numpy as np
 from models.bundle import Bundle
 from service.errors import NotReady
 from service.selection.choice import Choice
+from service.selection.trial import Comparing, Comparison
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
-from service.workers.host import ModelHost
+from service.workers.host import ModelHost, examine
 from service.workers.options import HostOptions
 
 if TYPE_CHECKING:
@@ -73,6 +74,13 @@ class InProcessPool:
         report = await loop.run_in_executor(self._threads, self._host.load, handle, bundle, choice)
         self._handles[ModelKey(bundle.name, bundle.version)] = handle
         return report
+
+    async def compare(
+        self, bundle: Bundle, base: Choice, rivals: Sequence[Choice], time_s: float
+    ) -> Comparison:
+        """Time ways of running it, in this very process: one that crashes takes the server with it."""
+        comparing = Comparing(self._host.open, examine, time_s=time_s)
+        return await asyncio.to_thread(comparing.compare, bundle, base, rivals)
 
     async def unload(self, key: ModelKey) -> None:
         handle = self._handles.pop(key, None)

@@ -17,8 +17,9 @@ from models.bundle import Bundle, open_bundle
 from models.errors import IntegrityError
 from service.memory import give_back
 from service.selection.choice import Choice
+from service.selection.trial import Comparing
 from service.workers.channel import Message, Op
-from service.workers.host import ModelHost
+from service.workers.host import ModelHost, examine
 from service.workers.limits import limited
 from service.workers.peer import Peer
 from service.workers.pulse import LOAD_LANE, Pulse
@@ -48,6 +49,7 @@ class Loader:
         works = {
             Op.LOAD: self._load,
             Op.EXAMINE: self._examine,
+            Op.COMPARE: self._compare,
             Op.WIDEN: self._widen,
             Op.UNLOAD: self._unload,
         }
@@ -90,6 +92,16 @@ class Loader:
                 self._host.try_out(message.model)
         self._unload(message)
         return orjson.dumps(report)
+
+    def _compare(self, message: Message) -> bytes:
+        """Time candidates, within the memory and time that the order allows; none of them is kept."""
+        bundle, base, order = _ordered(message)
+        rivals = [Choice.from_json(rival) for rival in order["rivals"]]
+        with limited(order["memory_bytes"], order["cpu_s"], f"{bundle.name}/{bundle.version}"):
+            comparing = Comparing(self._host.open, examine, time_s=order["time_s"])
+            found = comparing.compare(bundle, base, rivals)
+        give_back()
+        return orjson.dumps(found)
 
     def _widen(self, message: Message) -> bytes:
         threads = orjson.loads(message.body)["threads"]

@@ -7,7 +7,7 @@ losses in a short while it is not run again until it is loaded anew.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from models.errors import SlipwayError
 from service.errors import NotReady
 from service.generation.stats import EngineStats
 from service.selection.choice import Choice, reference
+from service.selection.trial import Comparison
 from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child
@@ -124,6 +125,12 @@ class ProcessPool:
     async def examine(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         """Open it and replay its exam where nobody else can be hurt. Raises BundleError."""
         return await self._examiner.examine(bundle, choice)
+
+    async def compare(
+        self, bundle: Bundle, base: Choice, rivals: Sequence[Choice], time_s: float
+    ) -> Comparison:
+        """Time ways of running it, where nobody else can be hurt. Raises BundleError."""
+        return await self._examiner.compare(bundle, base, rivals, time_s)
 
     async def load(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         self._loading += 1

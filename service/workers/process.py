@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 
+from models.runtimes.gpu import GpuOptions
 from service.generation.options import GenerationOptions
 from service.memory import use_one_arena
 from service.turns import give_way
@@ -36,7 +37,8 @@ def main() -> None:
     primary = Peer(PRIMARY, channel, arenas_of(arguments.arenas))
     pulse = Pulse(arguments.pulse)
     generation = GenerationOptions.from_json(arguments.generation)
-    options = HostOptions(arguments.threads, arguments.provider, generation=generation)
+    gpu = GpuOptions.from_json(arguments.gpu)
+    options = HostOptions(arguments.threads, arguments.provider, gpu=gpu, generation=generation)
     host = ModelHost(options, pulse)
     Watchdog(pulse, host.terminate, arguments.hang_timeout).start()
     with contextlib.suppress(BrokenPipeError, ConnectionError):  # the owner died meanwhile
@@ -53,6 +55,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--provider", choices=("cpu", "cuda", "tensorrt"), required=True)
     parser.add_argument("--hang-timeout", type=float, required=True)
+    parser.add_argument("--gpu", required=True)
     parser.add_argument("--generation", required=True)
     return parser.parse_args()
 

@@ -149,7 +149,9 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     """Workers and their threads within the cores that this process may use."""
     cores = settings.threads or usable_cores()
     workers, threads, wide = plan(cores, settings.workers)
-    options = HostOptions(threads, settings.provider, generation=settings.generation)
+    options = HostOptions(
+        threads, settings.provider, gpu=settings.gpu, generation=settings.generation
+    )
 
     def measured(key: ModelKey, stats: EngineStats) -> None:
         metrics.model(key).engine.reported(stats)

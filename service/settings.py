@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from models.catalog import default_repository
 from models.errors import UsageError
 from service.generation.options import GenerationOptions
+from service.gpu_settings import GpuSettings
 from service.lifecycle.version_policy import VersionPolicy
 from service.selection.wishes import Wishes, check_provider, check_variant
 from service.timeouts import Timeouts
@@ -33,7 +34,7 @@ Providers = Annotated[
 Policy = Annotated[VersionPolicy, NoDecode, BeforeValidator(VersionPolicy.parse)]
 
 
-class Settings(BaseSettings):
+class _ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SLIPWAY_", frozen=True, extra="forbid")
 
     repository: Path = Field(
@@ -365,6 +366,10 @@ class Settings(BaseSettings):
     @property
     def timeouts(self) -> Timeouts:
         return Timeouts(self.request_timeout_s, self.max_request_timeout_s)
+
+
+class Settings(GpuSettings, _ServerSettings):
+    """The whole; fields come in the order of the bases from right to left."""
 
 
 def load_settings(**given: object) -> Settings:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from models.errors import UsageError
-from models.runtimes.base import Session, SessionOptions
+from models.runtimes.base import RuntimeMissing, Session, SessionOptions
 from models.runtimes.graph import Graph
 
 OpenSession = Callable[[Graph, SessionOptions], Session]
@@ -13,11 +13,19 @@ OpenSession = Callable[[Graph, SessionOptions], Session]
 
 @dataclass(frozen=True)
 class RuntimeInfo:
-    """`factory`: "module:function", resolved on first use."""
+    """`factory`: "module:function", resolved on first use. `package`: what it imports; `extras`: which of
+    ours install it."""
 
     name: str
     summary: str
     factory: str
+    package: str
+    extras: tuple[str, ...]
+
+    @property
+    def install(self) -> str:
+        """The remedy when it is missing."""
+        return " or ".join(f"pip install 'slipway[{extra}]'" for extra in self.extras)
 
 
 _RUNTIMES: dict[str, RuntimeInfo] = {}
@@ -34,12 +42,18 @@ def known() -> list[RuntimeInfo]:
 
 
 def open_session(name: str, graph: Graph, options: SessionOptions) -> Session:
-    """Raises UsageError for an unknown runtime, BundleError when the runtime refuses the graph."""
+    """Raises UsageError for an unknown runtime, RuntimeMissing for one that is not installed, BundleError
+    when the runtime refuses the graph."""
     info = _RUNTIMES.get(name)
     if info is None:
         raise UsageError(f"there is no runtime {name!r}; known: {', '.join(sorted(_RUNTIMES))}")
     module, _, function = info.factory.partition(":")
-    factory: OpenSession = getattr(import_module(module), function)
+    try:
+        factory: OpenSession = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != info.package:
+            raise
+        raise RuntimeMissing(f"runtime {name!r} is not installed: {info.install}") from error
     return factory(graph, options)
 
 
@@ -48,5 +62,16 @@ register(
         "onnxruntime",
         "ONNX Runtime: CPU, CUDA and TensorRT providers",
         "models.runtimes.onnxruntime:open_session",
+        "onnxruntime",
+        ("cpu", "gpu"),
+    )
+)
+register(
+    RuntimeInfo(
+        "openvino",
+        "OpenVINO: bfloat16 and 8-bit integers on the CPU",
+        "models.runtimes.openvino:open_session",
+        "openvino",
+        ("openvino",),
     )
 )

@@ -31,6 +31,12 @@ class ProviderMissing(BundleError):
     reason = "provider_missing"
 
 
+class RuntimeMissing(ProviderMissing):
+    """The wanted runtime is not installed."""
+
+    reason = "runtime_missing"
+
+
 class LoadTimeout(BundleError):
     """Opening the graph or its exam took longer than it may."""
 
@@ -51,12 +57,15 @@ class LoadCrashed(BundleError):
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How a graph is to be run, whatever graph it is. `gpu` is for providers that have one."""
+    """How a graph is to be run, whatever graph it is. `threads` compute one run; `streams` is how many runs
+    a session takes at once, where its runtime shares weights between them (OpenVINO). `gpu` is for
+    providers that have one."""
 
     threads: int = 1
     provider: Provider = "cpu"
     compute: Compute = "fp32"
     gpu: GpuOptions = ANY_GPU
+    streams: int = 1
 
 
 @dataclass(frozen=True)

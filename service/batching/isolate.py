@@ -8,13 +8,14 @@ Halving n tickets to the last never takes more than 2n - 2 runs, so up to 32 eve
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
-from models.errors import InferenceFailed, InputRefused, SlipwayError
+from models.errors import InferenceFailed, InputRefused, OutOfMemory, SlipwayError
 from service.batching.ticket import Ticket
 
 Attempt = Callable[[Sequence[Ticket]], Awaitable[None]]
 
-CAUSED_BY_ITEMS = (InputRefused, InferenceFailed)
-"""Failures that one item can cause; anything else (a lost worker) concerns the whole batch."""
+CAUSED_BY_ITEMS = (InputRefused, InferenceFailed, OutOfMemory)
+"""Failures that one item can cause, or that fewer items may not have; anything else (a lost worker)
+concerns the whole batch."""
 
 _GUILTY_FORESEEN = 8
 

@@ -46,6 +46,8 @@ def from_json(data: bytes | memoryview) -> SlipwayError:
     """The same kind of error; one that is not known here becomes InferenceFailed, ours to look into."""
     record = orjson.loads(data)
     kind = _KINDS.get(record["reason"])
+    if kind is not None and issubclass(kind, OutOfMemory | DeviceLost):
+        return kind(record["message"], record["detail"])
     if kind is not None:
         return kind(record["message"])
     detail = f"{record['reason']}: {record['message']} {record['detail']}"

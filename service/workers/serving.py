@@ -11,6 +11,7 @@ import socket
 import struct
 from contextlib import suppress
 
+from models.errors import DeviceLost
 from service.errors import NotReady
 from service.generation.stats import EngineStats
 from service.workers.channel import INFER_SECONDS, Channel, Message, Op, Partial
@@ -25,7 +26,7 @@ _DEAF = struct.pack("@ll", 5, 0)  # a secondary front end that reads nothing for
 
 
 class Worker:
-    """`serve` returns when the owner has gone."""
+    """`serve` returns when the owner has gone, or when the GPU has failed for this process for good."""
 
     def __init__(self, primary: Peer, host: ModelHost, pulse: Pulse) -> None:
         self._primary = primary
@@ -34,15 +35,17 @@ class Worker:
         self._peers: dict[int, Peer] = {}  # by the descriptor of the channel
         self._poll = select.epoll()
         self._loader = Loader(host, pulse)
+        self._has_device = True
         host.on_stats = self._report
         self._welcome(primary)
 
     def serve(self) -> None:
         self._loader.start()
-        while self._turn():
+        while self._has_device and self._turn():
             pass
         self._loader.stop()
-        self._host.close()
+        if self._has_device:  # else closing its sessions fails too, or never ends
+            self._host.close()
 
     def _turn(self) -> bool:
         """Wait for messages, answer one of each front end that has sent any. False: the owner is gone."""
@@ -100,6 +103,7 @@ class Worker:
         except Exception as error:  # whatever it was, the sender is told, and the rest goes on
             self._pulse.end(BATCH_LANE)
             peer.fail(message, error)
+            self._has_device = not isinstance(error, DeviceLost)
             return
         self._pulse.end(BATCH_LANE)
         body = INFER_SECONDS.pack(infer_s) + records

@@ -32,15 +32,15 @@ _UNBOUND = (DataType.STRING, DataType.BFLOAT16)  # no memory of a device; no ele
 
 
 class Target(NamedTuple):
-    """Where buffers lie. `kind`: cuda, or cpu where tests have no other."""
+    """Where buffers lie. `kind`: cuda, or cpu where tests have no other; `number`: which of them."""
 
     kind: str
-    index: int
+    number: int
 
     @property
     def arena(self) -> str:
         """The runtime's name for its arena there."""
-        return f"{'cpu' if self.kind == 'cpu' else 'gpu'}:{self.index}"
+        return f"{'cpu' if self.kind == 'cpu' else 'gpu'}:{self.number}"
 
 
 @dataclass
@@ -166,7 +166,7 @@ class DeviceRuns:
     def _allocate(self, spec: TensorSpec, shape: Sequence[int], target: Target) -> ort.OrtValue:
         """From the session's arena, where it counts against the session's limit and goes with it."""
         kind: Any = BY_ONNX[spec.dtype.value].numpy
-        place = (list(shape), kind, target.kind, target.index)
+        place = (list(shape), kind, target.kind, target.number)
         try:
             return self._session.create_ortvalue_from_shape_and_type(*place)
         except (

@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@# The two runtimes install the same Python package: the other one must go first.
 	@$(BIN)/pip uninstall --quiet --yes $(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu) 2>/dev/null || true
-	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),train,otel,dev]"
+	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),openvino,train,otel,dev]"
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
@@ -63,7 +63,7 @@ format: install ## let ruff format and mend the code
 	@$(BIN)/ruff check --fix .
 
 bench: install ## measure the server on this machine
-	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),bench]"
+	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),openvino,bench]"
 	@$(BIN)/python -m benchmarks
 
 docs: install ## write what is generated: pages under docs/, the chart's README, schema and dashboards
@@ -75,7 +75,7 @@ docs: install ## write what is generated: pages under docs/, the chart's README,
 
 lock: ## resolve the dependencies anew into constraints.txt, and what the images install into docker/requirements
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock
-	@build/lock/bin/pip install --quiet --disable-pip-version-check -e ".[cpu,train,otel,bench,dev]"
+	@build/lock/bin/pip install --quiet --disable-pip-version-check -e ".[cpu,openvino,train,otel,bench,dev]"
 	@build/lock/bin/pip freeze --exclude-editable | sed -E 's/\+cpu$$//' > constraints.txt
 	@grep '^onnxruntime==' constraints.txt | sed 's/onnxruntime/onnxruntime-gpu/' >> constraints.txt
 	@sort -f -o constraints.txt constraints.txt && rm -rf build/lock

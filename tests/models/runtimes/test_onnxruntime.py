@@ -122,7 +122,7 @@ def test_gpu_libraries_are_looked_for_once_and_not_for_the_cpu(
 
 def test_an_unknown_runtime_names_the_known_ones(tmp_path: Path) -> None:
     bundle = graphs.doubler().publish(tmp_path / "repository", "m", tmp_path)
-    assert [info.name for info in known()] == ["onnxruntime"]
+    assert [info.name for info in known()] == ["onnxruntime", "openvino"]
     with pytest.raises(UsageError, match="onnxruntime"):
         open_session("torch", Graph.of(bundle), SessionOptions())
 

@@ -43,6 +43,7 @@ class MuonAdamW(torch.optim.Optimizer):
                 lr=config.learning_rate,
                 betas=(config.momentum, config.beta2),
                 weight_decay=0.0,
+                fused=True,
             ),
         }
         super().__init__([*matrices, *others], {})

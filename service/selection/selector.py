@@ -82,7 +82,7 @@ class Selector:
         cannot be opened as asked for or fails its exam; VariantMissing."""
         choices = wanted(bundle.manifest, self._wishes.of_model(bundle.name))
         base = choices[0]
-        plan = await asyncio.to_thread(read_plan, bundle)
+        plan = await asyncio.to_thread(read_plan, bundle, self._hardware())
         if plan is not None and plan.choice.what in [choice.what for choice in choices]:
             tuned = plan.choice.because(f"tuned on {plan.created_at[:10]}" + _for(plan.objective))
             return await self._examined(bundle, Settled(tuned, base, plan))

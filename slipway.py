@@ -26,7 +26,9 @@ from nothing to an answer:
 _COMMANDS = (
     "training.cli",
     "training.importing.cli",
+    "training.optimizing.cli",
     "models.cli",
+    "models.doctor",
     "models.fetch",
     "service.importing.cli",
     "service.cli",

@@ -50,7 +50,9 @@ _HEAD = ("NAME", "VERSION", "TASK", "PRECISION", "SIZE", "METRIC", "GATE")
 
 def _row(bundle: Bundle) -> tuple[str, ...]:
     manifest = bundle.manifest
-    precisions = [manifest.precision, *(variant.precision for variant in manifest.variants)]
+    precisions = dict.fromkeys(
+        [manifest.precision, *(variant.precision for variant in manifest.variants)]
+    )
     return (
         manifest.name,
         str(manifest.version),

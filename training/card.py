@@ -7,10 +7,12 @@ files whose checksum is published.
 
 from collections.abc import Iterable, Sequence
 
-from models.manifest import ManifestDraft, TensorSpec
+from models.manifest import ManifestDraft, TensorSpec, Variant
 from models.sizes import human_bytes
 from training.report import evaluation_row, figure, lost_to
 from training.work import CardTable
+
+_VARIANTS = "## Variants\n\n"
 
 
 def render(
@@ -28,13 +30,23 @@ def render(
         "## Figures\n\n" + _evaluation(draft),
         *(_section(table) for table in tables),
         "## Gates\n\n" + _gates(draft),
-        "## Variants\n\n" + _variants(draft),
+        _VARIANTS + _variants(draft),
         "## Limits\n\n" + _limits(draft),
         "## Where it comes from\n\n" + _provenance(draft),
     ]
     if pictures:
         sections.append("## Plots\n\n" + "\n\n".join(f"![{name}]({name})" for name in pictures))
     return "\n\n".join(sections) + "\n"
+
+
+def with_variants(card: str, draft: ManifestDraft) -> str:
+    """A rendered card whose section on variants says what `draft` says; a card without one gets it."""
+    before, heading, rest = card.partition(_VARIANTS)
+    if not heading:
+        return f"{card.rstrip()}\n\n{_VARIANTS}{_variants(draft)}\n"
+    _, next_heading, after = rest.partition("\n## ")
+    end = f"\n{next_heading}{after}" if next_heading else "\n"
+    return f"{before}{heading}{_variants(draft)}{end}"
 
 
 def _facts(draft: ManifestDraft) -> str:
@@ -81,16 +93,36 @@ def _variants(draft: ManifestDraft) -> str:
         return f"None beside {draft.precision}."
     rows = [
         (
-            variant.precision,
-            human_bytes(variant.size_bytes),
-            f"{variant.accuracy_delta:+.4f}",
+            f"{variant.runtime} {variant.precision}",
+            variant.provider,
+            human_bytes(variant.size_bytes) if variant.file else "the same file",
+            _delta(variant),
             figure(variant.max_difference),
             ", ".join(f"{size}: {ms:.2f} ms" for size, ms in variant.latency_ms.items()),
+            ", ".join(f"{size}: {rate:,.0f}" for size, rate in variant.throughput.items()) or "–",
+            "alone" if not variant.is_row_independent else "together",
         )
         for variant in draft.variants
     ]
-    table = _table(("precision", "size", "Δ metric", "max |Δ output|", "median by batch"), rows)
-    return f"{table}\n\nMeasured on {draft.variants[0].hardware}."
+    head = (
+        "variant",
+        "on",
+        "size",
+        "Δ metric",
+        "max |Δ output|",
+        "median by batch",
+        "items/s by batch",
+        "items run",
+    )
+    machines = dict.fromkeys(variant.hardware for variant in draft.variants)
+    measured = "\n".join(f"Measured on {machine}." for machine in machines)
+    return f"{_table(head, rows)}\n\n{measured}"
+
+
+def _delta(variant: Variant) -> str:
+    interval = variant.accuracy_interval
+    around = f" ({interval.low:+.4f} – {interval.high:+.4f})" if interval else ""
+    return f"{variant.accuracy_delta:+.4f}{around}"
 
 
 def _limits(draft: ManifestDraft) -> str:

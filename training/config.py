@@ -94,7 +94,20 @@ class GateConfig(ConfigRecord):
         default=1e-4, gt=0, description="largest absolute difference between torch and ONNX Runtime"
     )
     accuracy_budget: float = Field(
-        default=0.005, ge=0, description="how much of the main metric a quantised variant may lose"
+        default=0.005,
+        ge=0,
+        description="how much of a main metric that is a share, e.g. an accuracy, a variant may lose",
+    )
+    accuracy_budget_relative: float = Field(
+        default=0.01,
+        ge=0,
+        description="part of itself that any other main metric, e.g. bits or decibels, may lose",
+    )
+    cosine_budget: float = Field(
+        default=0.999,
+        ge=-1,
+        le=1,
+        description="least mean cosine of a variant's vectors with the reference's",
     )
 
 

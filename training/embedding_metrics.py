@@ -47,6 +47,13 @@ def recall_table(labels: Array, nearest: Array) -> Array:
     return np.asarray(rows, dtype=np.int64).reshape(-1, 2)
 
 
+def hits(labels: Array, nearest: Array) -> Array:
+    """bool [questions]: is the nearest other picture of the same identity? Their mean is `recall`."""
+    _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    found: Array = (labels[nearest] == labels)[counts[place] >= 2]
+    return found
+
+
 def recall(table: Array) -> float:
     """Share of the questions whose nearest other picture is of the same identity (recall@1)."""
     hits, questions = table.sum(axis=0)

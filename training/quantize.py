@@ -1,102 +1,114 @@
-"""Ways to make a smaller graph of an fp32 one: a table from precision name to function.
+"""Smaller graphs of an fp32 one that need no data: a table from a file's name to the function that writes it.
 
-Used by `training.optimize`, which measures what comes out; nothing here promises accuracy. The names
-are the `precision` of a Variant.
+Used by `training.optimizing`, which measures what comes out, and by imports; nothing here promises accuracy.
+Static int8, which learns from rows, is `training.optimizing.static`.
 """
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
+import onnxruntime
+from onnxruntime.quantization import QuantType
 from onnxruntime.quantization import quantize_dynamic as ort_quantize_dynamic
-from onnxruntime.quantization import quantize_static as ort_quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from training import weight_only
 from training.errors import ExportFailed
-from training.graph_file import remove_graph
+from training.graph_file import load_graph, remove_graph, save_graph
 from training.predict import open_session
-from training.work import Arrays
 
-Quantizer = Callable[[Path, Path, Iterable[Arrays]], None]
+Quantizer = Callable[[Path, Path], None]
+
+# Their results would turn into infinities or lose what they are for; ONNX Runtime's list, and norms.
+_KEPT_IN_FP32 = ("LayerNormalization", "Softmax", "ReduceMean", "Pow")
 
 
-def quantize(precision: str, source: Path, target: Path, rows: Iterable[Arrays]) -> None:
-    """Write the variant `precision` of `source` to `target`. Raises ExportFailed with the reason."""
+def quantize(form: str, source: Path, target: Path) -> None:
+    """Write the variant `form` of `source` to `target`. Raises ExportFailed with the reason."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _quiet(), tempfile.TemporaryDirectory() as folder:
-            if precision in weight_only.BITS:
-                # Shapes stay as they are: those of the attention's kernel could not be inferred anew.
-                weight_only.compress(precision, source, target)
-            else:
-                bare, prepared = Path(folder) / "bare.onnx", Path(folder) / "prepared.onnx"
-                _drop_shapes(source, bare)
-                quant_pre_process(bare, prepared, skip_symbolic_shape=True)
-                QUANTIZERS[precision](prepared, target, rows)
+        with quiet():
+            QUANTIZERS[form](source, target)
             open_session(target)
-    except Exception as error:  # the quantizer raises any kind; the variant is dropped with a line
+    except Exception as error:  # the quantizers raise any kind; the variant is dropped with a line
         remove_graph(target)
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ExportFailed(reason[0]) from error
 
 
-def _drop_shapes(source: Path, target: Path) -> None:
-    """The exporter's notes on inner shapes go stale when weights are transposed: infer them anew."""
-    model = onnx.load(source)
-    del model.graph.value_info[:]
-    onnx.save_model(model, target)
+def prepare(source: Path, target: Path) -> None:
+    """Constants folded, batch norms merged, shapes inferred: what quantisers expect."""
+    with tempfile.TemporaryDirectory() as folder:
+        bare = Path(folder) / "bare.onnx"
+        model = onnx.load(source)
+        # The exporter's notes on inner shapes go stale when weights are transposed: infer them anew.
+        del model.graph.value_info[:]
+        onnx.save_model(model, bare)
+        quant_pre_process(bare, target, skip_symbolic_shape=True)
 
 
-def _int8_dynamic(source: Path, target: Path, _: Iterable[Arrays]) -> None:
-    """Weights of matrix products in int8; activations are measured at run time.
+def _int8_dynamic(source: Path, target: Path) -> None:
+    """Weights of matrix products in int8, a scale per column; activations are measured at run time.
 
     Convolutions are left alone: ONNX Runtime's integer convolution of this form is slower than fp32.
     """
-    ort_quantize_dynamic(
-        source,
-        target,
-        op_types_to_quantize=["MatMul", "Gemm", "Gather", "EmbedLayerNormalization"],
-        per_channel=False,
-        weight_type=QuantType.QInt8,
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        prepare(source, prepared)
+        ort_quantize_dynamic(
+            prepared,
+            target,
+            op_types_to_quantize=["MatMul", "Gemm", "Gather", "EmbedLayerNormalization"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
+
+
+def _weight_only(form: str) -> Quantizer:
+    # Shapes stay as they are: those of the attention's kernel could not be inferred anew.
+    return lambda source, target: weight_only.compress(form, source, target)
+
+
+def _fp16(source: Path, target: Path) -> None:
+    """Weights and arithmetic in float16; inputs and outputs keep their types, so callers see no change."""
+    from onnxruntime.transformers.float16 import (
+        DEFAULT_OP_BLOCK_LIST,
+        convert_float_to_float16,
     )
 
+    model = load_graph(source)
+    converted = convert_float_to_float16(
+        model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_KEPT_IN_FP32]
+    )
+    save_graph(converted, target)
 
-def _int8_static(source: Path, target: Path, rows: Iterable[Arrays]) -> None:
-    """Weights and activations in int8, ranges learned from `rows`.
 
-    Weights use 7 bits (`reduce_range`): with 8, sums saturate on processors without VNNI, and the
-    accuracy measured here would not hold there.
+def _fp32_optimized(source: Path, target: Path) -> None:
+    """What ONNX Runtime makes of the graph at every load, written down: constants folded, operators fused.
+
+    Only changes that hold on every processor; the layout of memory is still chosen at load.
     """
-    ort_quantize_static(
-        source,
-        target,
-        _Rows(rows),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        reduce_range=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
 
 
-QUANTIZERS: dict[str, Quantizer] = {"int8-dynamic": _int8_dynamic, "int8-static": _int8_static}
-
-
-class _Rows(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no type information
-    def __init__(self, rows: Iterable[Arrays]) -> None:
-        self._rows = iter(rows)
-
-    def get_next(self) -> Arrays | None:
-        return next(self._rows, None)
+QUANTIZERS: dict[str, Quantizer] = {
+    "fp32-optimized": _fp32_optimized,
+    "fp16": _fp16,
+    "int8-dynamic": _int8_dynamic,
+    **{form: _weight_only(form) for form in weight_only.BITS},
+}
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The quantizer logs advice and tracebacks through the root logger."""
     root = logging.getLogger()
     level = root.level

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from models.errors import UsageError
 from models.manifest import MODEL_FILE, Evaluation, Gate, ManifestDraft, TensorSpec
 from training.config import ConfigT
+from training.optimizing.budget import Budget
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -68,8 +69,10 @@ class Work(ABC, Generic[ConfigT]):
     is_distributable: ClassVar[bool] = False
     # Batch sizes at which variants are timed.
     timed_batches: ClassVar[tuple[int, ...]] = (1, 8, 32)
-    # Whether the service can be told to serve a variant: each then has a golden exam of its own.
+    # Whether each variant has a golden exam of its own, because its engine asks for equal answers.
     serves_variants: ClassVar[bool] = False
+    # Whether the graph may be run as it is by other runtimes and in other arithmetic.
+    takes_runtime_settings: ClassVar[bool] = True
 
     def __init__(self, config: ConfigT, data: Path | None) -> None:
         self.config = config
@@ -161,8 +164,13 @@ class Work(ABC, Generic[ConfigT]):
         """More of the model card than its figures, e.g. what it takes for what; on the held-out split."""
         return ()
 
+    def item_scores(self, predict: Predict) -> Array | None:  # noqa: ARG002
+        """A number for every held-out item, float or bool [N], whose mean is the main metric: for intervals
+        of differences. None where the main metric is no such mean."""
+        return None
+
     def quantization_candidates(self) -> tuple[str, ...]:
-        """Variants worth trying (`training.quantize`); () where they would do harm."""
+        """Files worth trying (`training.optimizing.targets`, by `form`); () where they would do harm."""
         return ()
 
     def variant_objection(
@@ -170,18 +178,15 @@ class Work(ABC, Generic[ConfigT]):
         precision: str,  # noqa: ARG002
         reference: tuple[Evaluation, ...],
         given: tuple[Evaluation, ...],
+        budget: Budget,
     ) -> str:
         """Why a variant with the figures `given` may not be published; empty: it may."""
-        main, delta = reference[0], given[0].value - reference[0].value
-        lost = -delta if main.higher_is_better else delta
-        budget = self.config.gates.accuracy_budget
-        return f"loses {lost:.4f} of {main.metric}, more than {budget:g}" if lost > budget else ""
+        return budget.objection(reference, given)
 
     def timed_run(self, graph: Path, batch: int) -> Callable[[], object] | None:  # noqa: ARG002
-        """What is timed, at each of `timed_batches`. None: a run over `sample_inputs` of the longest
-        length."""
+        """What is timed, at each of `timed_batches`. None: a run over `sample_inputs`."""
         return None
 
     def calibration_inputs(self) -> Iterable[Arrays]:
-        """Batches of validation rows from which "int8-static" learns the ranges of values."""
+        """Batches of validation rows from which static int8 learns the ranges of values."""
         return ()

@@ -50,7 +50,7 @@ def test_every_matrix_is_blocks_of_32_and_the_head_is_int8(
 ) -> None:
     target = tmp_path / "small.onnx"
     handlers = logging.getLogger().handlers[:]
-    quantize(precision, graph, target, ())
+    quantize(precision, graph, target)
     assert logging.getLogger().handlers == handlers
     model = onnx.load(target)
     nodes = [node for node in model.graph.node if node.op_type == "MatMulNBits"]
@@ -72,7 +72,7 @@ def test_logits_stay_near_and_rows_do_not_know_each_other(
     precision: str, most: float, graph: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "small.onnx"
-    quantize(precision, graph, target, ())
+    quantize(precision, graph, target)
     ask, reference = onnx_predict(target), onnx_predict(graph)
     together = inputs(5, 12)
     logits = ask(together)["logits"].reshape(5, 12, -1)

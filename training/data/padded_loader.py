@@ -4,7 +4,7 @@ Batches are of similar length, as in `training.data.token_loader`, and padded to
 Letters: B rows, T tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from training.data.token_loader import SimilarLengths
 
 IGNORED = -100  # a target that no loss is taken of; the value that torch's losses skip
+_CALIBRATION_ROWS, _CALIBRATION_BATCH = 256, 16
 
 TokenRow = Mapping[str, NDArray[np.int64]]
 PaddedBatch = dict[str, torch.Tensor]
@@ -61,6 +62,16 @@ def pad_token_rows(
             kept = row[name][:width]
             batch[name][index, : len(kept)] = kept
     return batch
+
+
+def calibration_batches(
+    rows: Sequence[TokenRow], fill: Mapping[str, int] | None = None
+) -> Iterator[dict[str, NDArray[np.int64]]]:
+    """Rows from all over a split, in the batches from which a quantiser learns the ranges of values."""
+    chosen = np.unique(np.linspace(0, len(rows) - 1, _CALIBRATION_ROWS).astype(int)) if rows else []
+    for start in range(0, len(chosen), _CALIBRATION_BATCH):
+        part = [rows[row] for row in chosen[start : start + _CALIBRATION_BATCH]]
+        yield pad_token_rows(part, fill=fill)
 
 
 def _length(row: TokenRow) -> int:

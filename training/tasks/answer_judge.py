@@ -42,6 +42,10 @@ class AnswerJudge:
                     figures.append(self._figure(f"f1 of questions {name}", overlap[chosen], None))
         return tuple(figures)
 
+    def exact_matches(self, answers: Sequence[str]) -> Array:
+        """1 or 0 for each test question [N]; their mean is the main metric."""
+        return _scores(self._texts.test, answers)[0]
+
     def draw(self, folder: Path, answers: Sequence[str]) -> None:
         """samples.png: half of it questions that were answered wrongly."""
         exact, _ = _scores(self._texts.test, answers)

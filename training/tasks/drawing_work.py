@@ -10,7 +10,7 @@ Letters: N items, C channels, S side in pixels, K classes.
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,9 @@ _LIKENESS_TITLE = "How the pictures are judged"
 
 class DrawingWork(ImageWork[DrawingConfigT]):
     """A subclass says how pictures are drawn. `prepare` must come first."""
+
+    # Rounding would change what a seed draws, and the figures would hardly notice.
+    takes_runtime_settings: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, labels: Array, seed: int, predict: Predict) -> Array:

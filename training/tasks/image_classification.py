@@ -173,6 +173,10 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         logits = self._logits(self.images.test.pixels, predict)
         return classification.tables(logits, self._held_out(), self.temperature)
 
+    def item_scores(self, predict: Predict) -> Array:
+        test = self.images.test
+        return np.asarray(self._logits(test.pixels, predict).argmax(axis=1) == test.labels)
+
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-static",)
 

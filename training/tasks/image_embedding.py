@@ -243,6 +243,12 @@ class ImageEmbeddingWork(Work[ImageEmbeddingConfig]):
         note = "Identities of the test split whose pictures are found least."
         return (CardTable("Identities", ("identity", "pictures", "recall@1"), rows, note),)
 
+    def item_scores(self, predict: Predict) -> Array:
+        """Whether the picture nearest to each is one of the same identity."""
+        test = self.pictures.test
+        nearest, _ = embedding_metrics.neighbours(self._vectors(test.pixels, predict))
+        return embedding_metrics.hits(test.labels, nearest)
+
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-static",)
 

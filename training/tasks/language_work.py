@@ -25,6 +25,7 @@ from training.networks.decoder import Decoder
 from training.networks.slot_graph import SlotDecoder
 from training.networks.slot_plan import decoder_predict, first_prompts, slot_plan
 from training.networks.slot_runner import SlotRunner, greedy, lost_lead
+from training.optimizing.budget import Budget
 from training.predict import open_session
 from training.tasks.generation_settings import LanguageConfig
 from training.tasks.language_module import LanguageModule
@@ -63,6 +64,7 @@ class LanguageWork(Work[LanguageConfigT]):
     is_distributable: ClassVar[bool] = True
     timed_batches: ClassVar[tuple[int, ...]] = (1, 8)
     serves_variants: ClassVar[bool] = True
+    takes_runtime_settings: ClassVar[bool] = False
 
     @abstractmethod
     def held_out_tokens(self) -> Tokens:
@@ -133,18 +135,20 @@ class LanguageWork(Work[LanguageConfigT]):
         return self.config.variants.precisions
 
     def variant_objection(
-        self, precision: str, reference: tuple[Evaluation, ...], given: tuple[Evaluation, ...]
+        self,
+        precision: str,
+        reference: tuple[Evaluation, ...],
+        given: tuple[Evaluation, ...],
+        budget: Budget,
     ) -> str:
         """Bits may grow by a part of themselves; a main metric of another kind by its own budget."""
-        objection = (
-            "" if _is_bits(reference[0]) else super().variant_objection(precision, reference, given)
-        )
+        objection = "" if _is_bits(reference[0]) else budget.objection(reference, given)
         [before] = [row for row in reference if _is_bits(row)]
         [after] = [row for row in given if _is_bits(row)]
         grown = after.value / before.value - 1
-        budget = self.config.variants.budget(precision)
-        if grown > budget:
-            return f"{before.metric} grow by {grown:.2%}, more than {budget:.2%}"
+        most = self.config.variants.budget(precision)
+        if grown > most:
+            return f"{before.metric} grow by {grown:.2%}, more than {most:.2%}"
         return objection
 
     def timed_run(self, graph: Path, batch: int) -> Callable[[], object] | None:

@@ -3,6 +3,7 @@
 A kind of work for `training.pipeline`. Letters: N questions, B batch, T tokens.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,12 @@ from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from models.transforms.spans import Found, trimmed
 from models.transforms.text import TextEncoder
 from training import answer_metrics, optimizer
-from training.data.padded_loader import PaddedBatch, pad_token_rows, padded_loader
+from training.data.padded_loader import (
+    PaddedBatch,
+    calibration_batches,
+    pad_token_rows,
+    padded_loader,
+)
 from training.data.pair_tokenizer import with_pair_marks
 from training.data.question_facts import load_question_facts
 from training.data.question_windows import (
@@ -243,8 +249,15 @@ class QuestionAnsweringWork(Work[QuestionAnsweringConfig]):
     def plots(self, folder: Path, predict: Predict) -> None:
         self._judge.draw(folder, self._answers(predict))
 
+    def item_scores(self, predict: Predict) -> Array:
+        return self._judge.exact_matches(self._answers(predict))
+
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-dynamic",)
+
+    def calibration_inputs(self) -> Iterable[Arrays]:
+        rows = [_inputs(window) for window in self._windows["validation"]]
+        return calibration_batches(rows, self._fill)
 
     def _read(self) -> QuestionData:
         config = self.config

@@ -4,7 +4,7 @@ A kind of work for `training.pipeline` (a bi-encoder: Reimers and Gurevych 2019,
 B batch, N texts, T tokens, D dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from models.errors import UsageError
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from models.transforms.vectors import cosine
 from training import optimizer
-from training.data.padded_loader import pad_token_rows
+from training.data.padded_loader import calibration_batches, pad_token_rows
 from training.data.pair_loader import PairBatch, pair_loader, text_numbers
 from training.data.text_pairs import Pairs
 from training.networks.sentence_encoder import SentenceEncoder
@@ -158,6 +158,14 @@ class SentenceEmbeddingWork(PairWork[SentenceEmbeddingConfig]):
                 pair_judge.spearman_figure(texts.name, predicted, scored.scores, seed, baselines)
             )
         return tuple(figures)
+
+    def item_scores(self, predict: Predict) -> Array | None:
+        if self.texts.kind == "scored":
+            return None  # a rank correlation
+        return pair_judge.ranks(self._ranking, self._similarity(predict))
+
+    def calibration_inputs(self) -> Iterable[Arrays]:
+        return calibration_batches(self.encoder.encode_batch(self.texts.validation.texts))
 
     def sample_inputs(self, batch: int, length: int | None) -> Arrays:
         """Test texts; of a given length: the first row full, the others as long as they are."""

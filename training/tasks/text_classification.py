@@ -3,7 +3,7 @@
 A kind of work for `training.pipeline`. Letters: N texts, B batch, T tokens, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from training.baselines import tfidf_predictions
 from training.data.cldr import load_phrases
 from training.data.labelled_text import LabelledText, TextData, fold_of
 from training.data.opinions import load_opinions
+from training.data.padded_loader import calibration_batches
 from training.data.subwords import encode_varied
 from training.data.text_table import TableChoice, load_text_table
 from training.data.text_tokenizer import fit_tokenizer
@@ -246,8 +247,15 @@ class TextClassificationWork(Work[TextClassificationConfig]):
         logits = self._logits("test", predict)
         return classification.tables(logits, self._held_out(), self.temperature)
 
+    def item_scores(self, predict: Predict) -> Array:
+        return np.asarray(self._logits("test", predict).argmax(axis=1) == self.texts.test.labels)
+
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-dynamic",)
+
+    def calibration_inputs(self) -> Iterable[Arrays]:
+        rows = self._rows["validation"]
+        return calibration_batches([{_IDS: row, _MASK: np.ones_like(row)} for row in rows])
 
     def _read(self) -> TextData:
         config = self.config

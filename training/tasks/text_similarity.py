@@ -5,7 +5,7 @@ together and of triplets it learns to tell right from wrong, of scored pairs the
 N pairs, T tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from models.datatypes import DataType
 from models.manifest import Evaluation, ManifestDraft, TensorSpec
 from training import optimizer
 from training.data.cross_loader import TARGETS, CrossBatch, CrossRows, cross_loader
-from training.data.padded_loader import pad_token_rows
+from training.data.padded_loader import calibration_batches, pad_token_rows
 from training.data.text_pairs import Pairs
 from training.networks.pair_scorer import PairScorer
 from training.networks.text_encoder import SequenceClassifier
@@ -129,6 +129,16 @@ class TextSimilarityWork(PairWork[TextSimilarityConfig]):
                 pair_judge.spearman_figure(texts.name, predicted, scored.scores, seed, baselines)
             )
         return tuple(figures)
+
+    def item_scores(self, predict: Predict) -> Array | None:
+        if self.texts.kind == "scored":
+            return None  # a rank correlation
+        return pair_judge.ranks(self._ranking, self._ranked(predict))
+
+    def calibration_inputs(self) -> Iterable[Arrays]:
+        validation = self.texts.validation
+        pairs = list(zip(validation.first, validation.second, strict=True))
+        return calibration_batches(self.encoder.encode_pairs(pairs))
 
     def sample_inputs(self, batch: int, length: int | None) -> Arrays:
         """Test pairs; of a given length: the first row full, the others as long as they are."""

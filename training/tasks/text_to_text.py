@@ -7,7 +7,7 @@ network without a cache. Networks: our own Transformer, recurrent layers with at
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 import numpy as np
@@ -43,6 +43,8 @@ _GREEDY_LENGTHS = 3  # short, middling and long test sources
 
 class TextToTextWork(Work[TextToTextConfig]):
     """One run. `prepare` must come first."""
+
+    takes_runtime_settings: ClassVar[bool] = False
 
     texts: TextToText
     tokenizers: tuple[Tokenizer, Tokenizer]

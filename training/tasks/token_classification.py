@@ -3,7 +3,7 @@
 A kind of work for `training.pipeline`. Letters: N sentences, W words, B batch, T tokens, K tags.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,13 @@ from models.transforms.words import WordEncoder
 from training import losses, metrics, optimizer, plots
 from training.data.conll import ConllChoice, load_conll
 from training.data.entity_sentences import load_entity_sentences
-from training.data.padded_loader import IGNORED, PaddedBatch, pad_token_rows, padded_loader
+from training.data.padded_loader import (
+    IGNORED,
+    PaddedBatch,
+    calibration_batches,
+    pad_token_rows,
+    padded_loader,
+)
 from training.data.tagged_text import Sentences, TaggedData, fold_of
 from training.data.tagged_tokens import TARGETS, TaggedTokens, tagged_tokens, word_tags
 from training.data.text_tokenizer import fit_tokenizer
@@ -261,6 +267,10 @@ class TokenClassificationWork(Work[TokenClassificationConfig]):
 
     def quantization_candidates(self) -> tuple[str, ...]:
         return ("int8-dynamic",)
+
+    def calibration_inputs(self) -> Iterable[Arrays]:
+        rows = [row for row in self._rows["validation"] if len(row.piece_of_token)]
+        return calibration_batches([_inputs(row) for row in rows], self._fill)
 
     def _read(self) -> TaggedData:
         config = self.config

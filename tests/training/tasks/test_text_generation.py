@@ -19,6 +19,7 @@ from training import recipes
 from training.errors import DataError, GateFailed
 from training.networks.decoder import Decoder
 from training.networks.slot_plan import decoder_predict
+from training.optimizing.budget import Budget
 from training.pipeline import Request, run
 from training.settings import with_settings
 from training.tasks.text_generation import TextGenerationWork
@@ -160,7 +161,8 @@ def test_a_variant_may_cost_a_part_of_the_bits(
         dataset="d", split="s", metric="bits-per-byte", value=2, higher_is_better=False, samples=1
     )
     after = before.model_copy(update={"value": value})
-    assert work_on(song).variant_objection(precision, (before,), (after,)) == objection
+    found = work_on(song).variant_objection(precision, (before,), (after,), Budget())
+    assert found == objection
 
 
 def test_run_that_is_worse_than_three_bytes_of_context_publishes_nothing(

@@ -205,7 +205,7 @@ class TextGenerationKind(ImportKind):
         """Weight-only; held to the bits per token that the sample texts cost before."""
         precision = self.options.precision
         target = graph.with_name("compressed.onnx")
-        quantize.quantize(f"{precision}-weight-only", graph, target, ())
+        quantize.quantize(f"{precision}-weight-only", graph, target)
         before, after = self._bits(ask), self._bits(self.onnx_predict(target))
         limit = _MOST_BITS[precision]
         grown = after / before - 1

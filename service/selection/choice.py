@@ -140,6 +140,6 @@ def exam_of(manifest: ManifestDraft, choice: Choice) -> Exam:
 
 def available(runtime: str, provider: str) -> bool:
     """Is it installed, as far as can be told without importing it? Opening a session tells the rest."""
-    is_known = any(info.name == runtime for info in known())
+    packages = {info.name: info.package for info in known()}
     on_provider = runtime == REFERENCE_RUNTIME or provider == "cpu"
-    return is_known and on_provider and find_spec(runtime) is not None
+    return runtime in packages and on_provider and find_spec(packages[runtime]) is not None

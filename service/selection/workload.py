@@ -81,4 +81,5 @@ def _sized(array: np.ndarray, spec: TensorSpec, rows: int, length: int) -> np.nd
 
 
 def _repeated(array: np.ndarray, axis: int, size: int) -> np.ndarray:
-    return array.take(np.arange(size) % array.shape[axis], axis)
+    repeated: np.ndarray = array.take(np.arange(size) % array.shape[axis], axis)
+    return repeated

@@ -133,6 +133,29 @@ def gather(rows: int = 4) -> Tiny:
     )
 
 
+def glutton() -> Tiny:
+    """y = x, [batch, 2]: one item takes nothing to speak of, two want more memory than can be addressed."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"], end=1),
+        helper.make_node("Sub", ["shape", "one"], ["others"]),
+        helper.make_node("Mul", ["others", "bits"], ["wanted"]),
+        helper.make_node("Cast", ["wanted"], ["shift"], to=TensorProto.UINT64),
+        helper.make_node("BitShift", ["first", "shift"], ["shifted"], direction="LEFT"),
+        helper.make_node("Cast", ["shifted"], ["size"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["nothing"], keepdims=0),
+        helper.make_node("Add", ["x", "nothing"], ["y"]),
+    ]
+    weights = {
+        "one": np.array([1], np.int64),
+        "bits": np.array([48], np.int64),
+        "first": np.array([1], np.uint64),
+    }
+    one = {"x": np.ones((1, 2), np.float32)}
+    x, y = (spec(name, DataType.FLOAT, ["batch", 2]) for name in ("x", "y"))
+    return Tiny(nodes, [x], [y], weights, sample=one)
+
+
 def mlp(*sizes: int) -> Tiny:
     """Random weights, ReLU between layers: x [batch, sizes[0]] → y [batch, sizes[-1]]."""
     random = np.random.default_rng(0)

@@ -60,14 +60,19 @@ def is_bindable(graph: Graph) -> bool:
 
 
 def graph_sizes(graph: Graph) -> tuple[int, ...]:
-    """Batch sizes whose runs can be captured; none where anything but the batch varies."""
-    specs = (*graph.inputs, *graph.outputs)
-    is_fixed = all(
-        isinstance(axis, int) or position == spec.batch_axis
-        for spec in specs
-        for position, axis in enumerate(spec.shape)
+    """Batch sizes whose runs can be captured; none where anything varies but one batch axis of inputs and
+    outputs alike."""
+    given, made = (
+        {
+            (axis, position == spec.batch_axis)
+            for spec in specs
+            for position, axis in enumerate(spec.shape)
+            if isinstance(axis, str)
+        }
+        for specs in (graph.inputs, graph.outputs)
     )
-    return graph.sizes.allowed_batch_sizes if is_fixed and is_bindable(graph) else ()
+    is_batch_alone = len(given) == 1 and all(is_batch for _, is_batch in given) and made <= given
+    return graph.sizes.allowed_batch_sizes if is_batch_alone and is_bindable(graph) else ()
 
 
 class DeviceRuns:

@@ -82,7 +82,9 @@ class FakePool:
         self.clock.now += self.takes_s * (1 + len(tried))
         if any(rival.precision in self.crashing for rival in rivals):
             raise LoadCrashed(f"{bundle.name} ended the process that examined it (SIGSEGV)")
-        trials = [Trial(choice, {"batch 1": self.ms[choice.precision]}) for choice in (base, *tried)]
+        trials = [
+            Trial(choice, {"batch 1": self.ms[choice.precision]}) for choice in (base, *tried)
+        ]
         return Comparison(tuple(trials), len(rivals) - len(tried), self.is_disturbed)
 
 

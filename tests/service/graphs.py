@@ -134,11 +134,12 @@ def gather(rows: int = 4) -> Tiny:
 
 
 def glutton() -> Tiny:
-    """y = x, [batch, 2]: one item takes nothing to speak of, two want more memory than can be addressed."""
+    """y = x, [batch, 2]: one item takes nothing to speak of, more want more memory than can be addressed."""
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"], end=1),
         helper.make_node("Sub", ["shape", "one"], ["others"]),
-        helper.make_node("Mul", ["others", "bits"], ["wanted"]),
+        helper.make_node("Mul", ["others", "bits"], ["many"]),
+        helper.make_node("Min", ["many", "bits"], ["wanted"]),
         helper.make_node("Cast", ["wanted"], ["shift"], to=TensorProto.UINT64),
         helper.make_node("BitShift", ["first", "shift"], ["shifted"], direction="LEFT"),
         helper.make_node("Cast", ["shifted"], ["size"], to=TensorProto.INT64),

@@ -31,6 +31,7 @@ _COMMANDS = (
     "models.doctor",
     "models.fetch",
     "service.importing.cli",
+    "service.tuning.cli",
     "service.cli",
     "service.predict_cli",
     "service.bench.cli",

@@ -18,7 +18,6 @@ from models.errors import UsageError
 if TYPE_CHECKING:
     from service.tuning.tuning import Order
 
-UNREACHABLE = 3
 _EPILOG = """\
 What happens
   Every way of running the model that its bundle and this machine allow is served by a real server and
@@ -35,7 +34,8 @@ What is wanted
   A load at which requests are refused counts for nothing.
 
 exit codes: 0 written; 3 the limit cannot be kept here (the nearest is printed, nothing is written);
-130 interrupted (the best so far is printed, nothing is written); 1 nothing could be served; 2 usage
+130 interrupted (the best so far is printed, nothing is written); 1 nothing could be served, or the time
+did not suffice to look at every choice (nothing is written); 2 usage
 
 examples:
   slipway tune digits --slo p99_ms=5
@@ -133,9 +133,7 @@ def _tune(arguments: argparse.Namespace) -> int:
         from service.tuning.plot import draw
 
         draw(result.rows, arguments.plot, str(result.objective))
-    if result.was_interrupted:
-        return 130
-    return 0 if result.is_reached else UNREACHABLE
+    return result.exit_code
 
 
 def _order(arguments: argparse.Namespace) -> "Order":

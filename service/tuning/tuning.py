@@ -1,7 +1,7 @@
 """One tuning from beginning to end: what may be set → search → report → the plan, written if it is good."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from service.tuning.report import LEGEND, Row, failures, rows_of, summary, table
 from service.tuning.search import Budget, Found, Measure, Search
 from service.tuning.space import Setting, Space, space_of
 from service.tuning.trial import Trial, planned
+
+TOO_SHORT, UNREACHABLE, INTERRUPTED = 1, 3, 130
 
 _LOOKS = 40  # of the shortest kind: what a search takes, about
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.5, 10.0
@@ -126,7 +128,7 @@ class Result:
     tuning: Tuning
     found: Found
     best: Outcome
-    file: Path | None
+    file: Path | None = None
 
     @property
     def objective(self) -> Objective:
@@ -139,6 +141,20 @@ class Result:
     @property
     def is_reached(self) -> bool:
         return self.objective.is_reached(self.best)
+
+    @property
+    def unseen(self) -> int:
+        """Choices that there was no time to look at."""
+        seen = {outcome.setting.choice for outcome in self.found.looks}
+        return len(set(self.tuning.space.choices) - seen)
+
+    @property
+    def exit_code(self) -> int:
+        if self.was_interrupted:
+            return INTERRUPTED
+        if self.unseen:
+            return TOO_SHORT
+        return 0 if self.is_reached else UNREACHABLE
 
     @property
     def rows(self) -> list[Row]:
@@ -184,6 +200,13 @@ class Result:
         line = f"{best.setting.label}: {summary(best, objective)}"
         if self.was_interrupted:
             return [f"interrupted; the best so far, not written: {line}"]
+        if self.unseen:
+            count = len(self.tuning.space.choices)
+            return [
+                f"{self.unseen} of {count} choices were not looked at in "
+                f"{self.tuning.order.time_s:g} s; give it more with --time-s",
+                f"the best so far, not written: {line}",
+            ]
         if not self.is_reached:
             return [f"{objective} cannot be kept here; the nearest, not written: {line}"]
         start = next(
@@ -216,11 +239,11 @@ def run(tuning: Tuning, say: Callable[[str], None], measure: Measure | None = No
             raise KeyboardInterrupt
         why = "; ".join(failures(found.looks)) or "no answers"
         raise NothingServed(f"{tuning.bundle.name} could not be served in any way; {why}")
-    file = None
-    if order.objective.is_reached(best) and not found.was_interrupted:
-        plan = planned(trial.template, best.setting).model_copy(update={"measured": best.loads})
-        file = write_plan(tuning.bundle, plan)
-    return Result(tuning, found, best, file)
+    result = Result(tuning, found, best)
+    if result.exit_code:
+        return result
+    plan = planned(trial.template, best.setting).model_copy(update={"measured": best.loads})
+    return replace(result, file=write_plan(tuning.bundle, plan))
 
 
 def decided(found: Found, objective: Objective, start: Setting) -> Outcome | None:

@@ -171,7 +171,7 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     return _pool_class(settings)(
         workers,
         options,
-        wide_threads=wide if settings.provider == "cpu" else 0,
+        wide_threads=wide,
         hang_timeout_s=settings.hang_timeout_s,
         load_timeout_s=settings.load_timeout_s,
         load_memory_bytes=settings.load_memory_bytes,

@@ -6,6 +6,7 @@ the one whose answers lie closest to the reference's is taken.
 """
 
 from models.manifest import ManifestDraft
+from models.runtimes.base import LoadTimeout
 from service.selection.choice import Choice, variant_of
 from service.selection.trial import SHORT_RUN_MS, Comparison, Trial
 
@@ -35,10 +36,11 @@ def decide(manifest: ManifestDraft, comparison: Comparison) -> Choice:
 
 
 def is_final(comparison: Comparison, chosen: Choice, *, had_full_time: bool) -> bool:
-    """Is it worth remembering? Not where other work on the machine may have hidden a gain, or candidates
-    were left out because other versions took their time."""
+    """Is it worth remembering? Not where other work on the machine may have hidden a gain, ended a trial
+    before its time, or taken the time of candidates that were left out."""
+    was_late = any(trial.kind == LoadTimeout.reason for trial in comparison.trials)
     has_won = chosen.what != comparison.trials[0].choice.what
-    is_seen = has_won or not comparison.is_disturbed
+    is_seen = has_won or not (comparison.is_disturbed or was_late)
     return is_seen and (had_full_time or not comparison.untried)
 
 

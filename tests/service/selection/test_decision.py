@@ -84,3 +84,6 @@ def test_what_was_seen_under_bad_conditions_is_not_remembered() -> None:
     assert is_final(busy, FASTER, had_full_time=True)
     assert is_final(short, FASTER, had_full_time=True)
     assert not is_final(short, FASTER, had_full_time=False)
+    late = Comparison((*calm.trials, Trial(SLOW, error="it took too long", kind="timeout")))
+    assert not is_final(late, BASE, had_full_time=True)
+    assert is_final(late, FASTER, had_full_time=True)

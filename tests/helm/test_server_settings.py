@@ -56,6 +56,8 @@ def _another(name: str) -> object:
         return "latest=3"
     if name == "variant":
         return ["chat=int4"]
+    if name == "model_provider":
+        return ["digits=cuda"]
     if isinstance(default, tuple):
         return ["a", "b"]
     if isinstance(default, bool):

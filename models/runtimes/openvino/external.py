@@ -93,22 +93,25 @@ def _tensor(message: memoryview, weights: Mapping[str, bytes]) -> bytes | None:
             name = entry.text()
     if not (where or is_external):
         return None
-    address, length = _address(name, where, _size_bytes(name, element, dims), weights)
+    data = _file(name, where, weights)
+    address, length = _address(name, where, _size_bytes(name, element, dims), data)
     new = {"location": MEMORY, "offset": str(address), "length": str(length)}
     entries = [_encode_pair(key, value) for key, value in new.items()]
     return b"".join([*kept, *entries, encode_number(_LOCATION, _IS_EXTERNAL)])
 
 
-def _address(
-    name: str, where: Mapping[str, str], size_bytes: int, weights: Mapping[str, bytes]
-) -> tuple[int, int]:
-    """Where the tensor's bytes lie in this process, and how many they are."""
+def _file(name: str, where: Mapping[str, str], weights: Mapping[str, bytes]) -> bytes:
     data = weights.get(where.get("location", ""))
     if data is None:
         raise GraphRefused(
             f"tensor {name!r} lies in {where.get('location', '')[:128]!r}, which is not one of the bundle's "
             f"weight files ({', '.join(sorted(weights)) or 'it has none'})"
         )
+    return data
+
+
+def _address(name: str, where: Mapping[str, str], size_bytes: int, data: bytes) -> tuple[int, int]:
+    """Where the tensor's bytes lie in this process, and how many they are."""
     offset = _number(name, where.get("offset", "0"))
     length = _number(name, where.get("length", str(len(data) - offset)))
     if length != size_bytes or offset + length > len(data):

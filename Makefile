@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed-$(RUNTIME)
 SOURCES := slipway.py models service training
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo serve test test-image check format bench docs lock clean
+.PHONY: help install tools demo serve test test-image check format bench gpu-check docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ format: install ## let ruff format and mend the code
 bench: install ## measure the server on this machine
 	@$(PIP) --constraint constraints.txt --editable ".[$(RUNTIME),openvino,bench]"
 	@$(BIN)/python -m benchmarks
+
+gpu-check: ## check the server on an NVIDIA GPU and write a report (exit code 3: there is none)
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu_check
 
 docs: install ## write what is generated: pages under docs/, the chart's README, schema and dashboards
 	@$(BIN)/python -m docs.generate

@@ -1,10 +1,16 @@
 """NVIDIA's libraries, which the GPU build of the runtime needs and does not bring."""
 
 import contextlib
+import ctypes
 import functools
 import io
+from importlib.util import find_spec
+from pathlib import Path
 
 import onnxruntime as ort
+
+# What the runtime's TensorRT provider is linked with (1.31.1), in the order in which they need each other.
+_TENSORRT = ("libnvinfer.so.10", "libnvonnxparser.so.10")
 
 
 @functools.cache
@@ -18,3 +24,24 @@ def load_gpu_libraries() -> str:
     with contextlib.redirect_stdout(said):
         ort.preload_dlls()
     return "; ".join(line.strip() for line in said.getvalue().splitlines() if line.strip())
+
+
+@functools.cache
+def load_tensorrt_libraries() -> str:
+    """As above, of TensorRT, which the runtime's function leaves out."""
+    complaints = []
+    for name in _TENSORRT:
+        try:
+            ctypes.CDLL(str(_packaged(name) or name), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            complaints.append(str(error))
+    return "; ".join(complaints)
+
+
+def _packaged(name: str) -> Path | None:
+    """In the Python package that TensorRT's wheels install; None where the system has to know."""
+    spec = find_spec("tensorrt_libs")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(folder) / name).is_file():
+            return Path(folder) / name
+    return None

@@ -24,7 +24,7 @@ from models.runtimes.graph import Graph
 from models.runtimes.onnxruntime.control import SHRINK, RunControl
 from models.runtimes.onnxruntime.device import DeviceRuns, Target, graph_sizes, is_bindable
 from models.runtimes.onnxruntime.errors import is_unshrinkable, refusal, translated
-from models.runtimes.onnxruntime.libraries import load_gpu_libraries
+from models.runtimes.onnxruntime.libraries import load_gpu_libraries, load_tensorrt_libraries
 from models.runtimes.onnxruntime.options import add_weights, session_options_of
 from models.runtimes.onnxruntime.providers import NAMES, Wish, chain_of
 from models.runtimes.onnxruntime.shrinkage import Shrinkage
@@ -37,7 +37,7 @@ _HOST = Target("cpu", 0)
 def open_session(graph: Graph, options: SessionOptions) -> "OnnxSession":
     """Raises ProviderMissing, GraphRefused or LoadOutOfMemory."""
     _check_wishes(graph, options)
-    complaints = "" if options.provider == "cpu" else load_gpu_libraries()
+    complaints = _loaded(options)
     sizes = graph_sizes(graph) if options.gpu.cuda_graphs and options.provider != "cpu" else ()
     wish = Wish(has_graphs=bool(sizes))
     while True:
@@ -58,6 +58,16 @@ def open_session(graph: Graph, options: SessionOptions) -> "OnnxSession":
         )
     check_signature(session, graph)
     return OnnxSession(session, graph, options, sizes if wish.has_graphs else ())
+
+
+def _loaded(options: SessionOptions) -> str:
+    """The libraries that the provider needs; what is missing, in the loader's words."""
+    if options.provider == "cpu":
+        return ""
+    missing = [load_gpu_libraries()]
+    if options.provider == "tensorrt":
+        missing.append(load_tensorrt_libraries())
+    return "; ".join(filter(None, missing))
 
 
 def _check_wishes(graph: Graph, options: SessionOptions) -> None:

@@ -26,6 +26,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from training.config import ConfigRecord
+from training.networks.attention import attention
 from training.networks.decoder_traits import FAMILIES, DecoderTraits, Rotary
 
 
@@ -140,15 +141,7 @@ class Attention(nn.Module):
         """[B, H, S, E]"""
         traits = self.config.traits
         if not traits.attention_softcap:
-            return F.scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                attn_mask=mask,
-                is_causal=mask is None,
-                scale=traits.attention_scale,
-                enable_gqa=True,
-            )
+            return attention(q, k, v, mask, is_causal=mask is None, scale=traits.attention_scale)
         k, v = (side.repeat_interleave(q.shape[1] // side.shape[1], dim=1) for side in (k, v))
         scale = traits.attention_scale or self.config.head_size**-0.5
         scores = softcapped(q @ k.transpose(-1, -2) * scale, traits.attention_softcap)

@@ -20,6 +20,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 from typing_extensions import override
 
+from training.networks.attention import attention
 from training.networks.decoder import rotate
 from training.networks.seq2seq import Seq2Seq, SlotSizes
 from training.networks.seq2seq_settings import TransformerSeq2SeqConfig
@@ -45,9 +46,7 @@ class SelfAttention(nn.Module):
             for part in self.qkv(x).split(self.sizes, dim=-1)
         )
         q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=True
-        )
+        mixed = attention(q, k, v, mask, is_causal=mask is None)
         result: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return result
 
@@ -72,7 +71,7 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
         """x [B, T, D], mask bool [B, 1, 1, S] → [B, T, D]"""
         query = _heads(self.query(x), self.config.head_size)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=True)
+        mixed = attention(query, key, value, mask)
         result: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return result
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from training.networks.attention import attention
 from training.networks.text_encoder import OUT_OF_SIGHT, TokenEncoder
 
 Positions = Literal["sinusoidal", "learned"]
@@ -96,7 +97,7 @@ class Block(nn.Module):
     def _attend(self, x: Tensor, bias: Tensor) -> Tensor:
         parts = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [B, T, 3, A, E]
         queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # each [B, A, T, E]
-        mixed = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
+        mixed = attention(queries, keys, values, bias)
         return mixed.transpose(1, 2).flatten(2)
 
 

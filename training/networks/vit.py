@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.networks.attention import attention
 from training.networks.layers import weights_of
 
 _PATCHES_IN_A_ROW = 8
@@ -49,7 +50,7 @@ class Block(nn.Module):
         joint = self.query_key_value(tokens_nth)
         joint = joint.reshape(-1, count, 3, self.heads, width // self.heads)
         query, key, value = joint.permute(2, 0, 3, 1, 4).unbind(0)  # each [N, A, T, D]
-        mixed = functional.scaled_dot_product_attention(query, key, value)
+        mixed = attention(query, key, value)
         projected: Tensor = self.project(mixed.transpose(1, 2).reshape(-1, count, width))
         return projected
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.catalog import default_repository
 from models.errors import UsageError
+from service.capacity_settings import CapacitySettings
 from service.generation.options import GenerationOptions
 from service.gpu_settings import GpuSettings
 from service.lifecycle.version_policy import VersionPolicy
@@ -368,7 +369,7 @@ class _ServerSettings(BaseSettings):
         return Timeouts(self.request_timeout_s, self.max_request_timeout_s)
 
 
-class Settings(GpuSettings, _ServerSettings):
+class Settings(CapacitySettings, GpuSettings, _ServerSettings):
     """The whole; fields come in the order of the bases from right to left."""
 
 

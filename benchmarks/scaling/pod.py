@@ -1,11 +1,10 @@
 """One pod in simulated time: event loop → admission → queue → batches → workers → answers.
 
 What decides is the server's own code: `Admission` bounds the queue by the expected wait, `DrainRate`
-measures it, `BatchCost` says how large a batch pays. Simulated are time, arrivals and runs. Requests are of
+measures it, `Sizing` says how large a batch pays. Simulated are time, arrivals and runs. Requests are of
 one row, of one priority and of one caller.
 """
 
-import math
 import random
 from collections import deque
 from collections.abc import Callable, Generator
@@ -19,9 +18,10 @@ from benchmarks.scaling.ledger import Ledger
 from models.manifest import Batching
 from service.batching.admission import Admission
 from service.batching.backlog import Backlog
-from service.batching.cost import BatchCost
+from service.batching.cost import CostCurve
 from service.batching.drain import DrainRate
 from service.batching.limits import BatchLimits, limits_of
+from service.batching.sizing import UNBOUND, Bounds, Sizing
 from service.errors import QueueFull
 
 Process = Generator[simpy.Event, Any, None]
@@ -77,7 +77,9 @@ class SimulatedPod:
         self._env, self._profile, self._ledger, self._chance = env, profile, ledger, chance
         self._limits = rules or limits(profile)
         self._queue = _Queue()
-        self._cost = BatchCost()
+        self._curve = CostCurve()
+        most_rows = self._limits.max_batch_size
+        self._sizing = Sizing(self._curve, most_rows, learns=self._limits.learns_cost)
         self._drain = DrainRate(self._limits.max_batch_size * self._limits.concurrency)
         self._admission = Admission(
             self._limits, cast(Backlog, self._queue), self._drain, lambda _: None
@@ -128,18 +130,15 @@ class SimulatedPod:
 
     def _batch_rows(self, waiting: int) -> int:
         """As `Batcher` decides: as many as pay, and free workers share."""
-        most = float(waiting)
-        if waiting > 1 and self._limits.learns_cost:
-            most = min(most, self._cost.most_work())
-            free = self._limits.concurrency - self._running
-            if free > 1:
-                most = min(most, self._cost.share(waiting, free))
-        return max(1, min(math.floor(most), self._limits.max_batch_size))
+        free, bounds = self._limits.concurrency - self._running, UNBOUND
+        if waiting > 1 and free > 1 and self._sizing.learns:
+            bounds = Bounds(most_work=self._sizing.share(waiting, free))
+        return self._sizing.rows(waiting, 1.0, bounds)
 
     def _ended(self, batch: list[_Request], run_s: float, taken_s: float) -> None:
         self._running -= 1
         self._drain.ran(taken_s)
-        self._cost.record(len(batch), run_s)
+        self._curve.record(len(batch), 1.0, run_s)
         self._launch()
         if self._profile.rest_s:
             after(self._env, self._profile.rest_s, lambda: self._answer(batch))

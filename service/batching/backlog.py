@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from models.errors import SlipwayError
 from service.batching.fairness import FairShares
-from service.batching.group import Group, Shares
+from service.batching.group import Group
+from service.batching.sizing import UNBOUND, Bounds, Sizing
 from service.batching.ticket import Ticket
 from service.errors import DeadlineExceeded
 
@@ -33,7 +34,8 @@ class QueueRules:
 
 
 class Backlog:
-    """`on_drop` counts tickets that ended while they waited, by reason."""
+    """`on_drop` counts tickets that ended while they waited, by reason. `delay_s`: how long a batch waits for
+    company now, at most as long as the rules say."""
 
     def __init__(self, rules: QueueRules, on_drop: Callable[[str], None] = lambda _: None) -> None:
         self._rules = rules
@@ -43,6 +45,7 @@ class Backlog:
         self._groups: dict[Hashable, Group] = {}
         self._spare: Group | None = None
         self._level_rows = [0] * (rules.levels + 1)
+        self.delay_s = rules.delay_s
         self.callers = FairShares()
         self.count = 0
         self.rows = 0
@@ -102,15 +105,21 @@ class Backlog:
         """When the next batch may go: `now` or earlier means at once; None: nothing waits."""
         if not self._groups:
             return None
-        if self._rules.delay_s == 0 or self.is_closing:
+        if self.delay_s == 0 or self.is_closing:
             return now
         return min(self._due(group, now)[0] for group in self._groups.values())
 
-    def take(self, now: float, shares: Shares) -> list[Ticket]:
+    def first(self, now: float) -> Ticket | None:
+        """The ticket that leads the next batch, if one may go."""
+        found = self._next_group(now)
+        head = None if found is None else found[0].head()
+        return None if head is None else head[1]
+
+    def take(self, now: float, sizing: Sizing, bounds: Bounds = UNBOUND) -> list[Ticket]:
         """The next batch; empty when nothing may go yet, or all that waited had to be dropped."""
         while (found := self._next_group(now)) is not None:
             group, most_rows = found
-            picked = group.take(most_rows, self._rules.most_tokens, shares)
+            picked = group.take(most_rows, self._rules.most_tokens, sizing, bounds)
             batch = [ticket for ticket in picked if not self._is_dropped(ticket, now)]
             for ticket in batch:
                 ticket.place = None
@@ -170,9 +179,9 @@ class Backlog:
     def _due(self, group: Group, now: float) -> tuple[float, int]:
         """(when it may go, how many rows may go then)."""
         rules = self._rules
-        if rules.delay_s == 0 or self.is_closing or group.rows >= rules.most_rows:
+        if self.delay_s == 0 or self.is_closing or group.rows >= rules.most_rows:
             return now, rules.most_rows
-        due = group.oldest() + rules.delay_s
+        due = group.oldest() + self.delay_s
         if due > now and rules.preferred:
             preferred = group.preferred_rows(rules.preferred)
             if preferred:

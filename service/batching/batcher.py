@@ -13,8 +13,9 @@ Not promised: the order of answers between batches, and fairness where callers a
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
 from models.errors import InferenceFailed
@@ -22,10 +23,12 @@ from models.manifest import Manifest
 from service.batching.admission import Admission
 from service.batching.assembly import Assembly
 from service.batching.backlog import Backlog, QueueRules
+from service.batching.cost import CostCurve
 from service.batching.drain import DrainRate
 from service.batching.execution import Execution, Run, Submit, as_submit
-from service.batching.group import Shares
+from service.batching.latency import LatencyTarget
 from service.batching.limits import BatchLimits, limits_of
+from service.batching.sizing import UNBOUND, Bounds, Sizing
 from service.batching.ticket import Arrays, Parts, Ticket
 from service.errors import ShuttingDown
 from service.observability.metrics import ModelMeters
@@ -36,7 +39,6 @@ __all__ = ["BatchLimits", "Batcher", "batcher_over", "limits_of"]
 _log = logging.getLogger("slipway.batcher")
 
 _SWEEP_S = 0.1
-_UNSHARED = Shares()
 
 
 def batcher_over(
@@ -82,7 +84,10 @@ class Batcher:
             submit or as_submit(run), self._assembly, meters, self._clock, self._ended, self._drain
         )
         self._admission = Admission(limits, self._backlog, self._drain, self._dropped)
-        self._learns_cost = limits.learns_cost
+        curve = self._execution.cost
+        self._sizing = Sizing(curve, self._most_rows, learns=limits.learns_cost)
+        self._target = self._target_of(limits, curve) if limits.latency_target_s else None
+        meters.batch_size_limit = self._size_limit
         self._idle = asyncio.Event()
         self._is_scheduled = False
         self._is_dispatching = False
@@ -173,6 +178,29 @@ class Batcher:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         return ticket
 
+    def _target_of(self, limits: BatchLimits, curve: CostCurve) -> LatencyTarget:
+        meters = self._meters
+        meters.latency_target_s = limits.latency_target_s
+
+        def changed(reason: str) -> None:
+            meters.batch_limit_changes[reason] += 1
+            self._backlog.delay_s = target.delay_s(limits.max_queue_delay_s)
+
+        target = LatencyTarget(limits.latency_target_s, curve, limits.concurrency, changed)
+        self._backlog.delay_s = target.delay_s(limits.max_queue_delay_s)
+
+        def ran(batch: Sequence[Ticket], now: float) -> None:
+            meters.latency_target_missed += target.answered(batch, now)
+
+        self._execution.on_ran = ran
+        return target
+
+    def _size_limit(self) -> int:
+        """Rows of the usual length that a batch takes at the most now, for the metrics."""
+        curve, target = self._execution.cost, self._target
+        bounds = UNBOUND if target is None else Bounds(most_s=target.most_s)
+        return self._sizing.rows(self._most_rows, curve.usual_length, bounds)
+
     async def close(self) -> None:
         """Refuse what is new, finish what was accepted."""
         self._is_closing = self._backlog.is_closing = True
@@ -239,23 +267,28 @@ class Batcher:
             if due > now:
                 self._wake_in(due - now)
                 return
-            batch = backlog.take(now, self._shares())
+            batch = backlog.take(now, self._sizing, self._bounds(now))
             if batch:
+                if backlog.count:
+                    self._meters.batches_bounded[self._sizing.bound] += 1
                 execution.launch(batch)
                 rows = sum([ticket.rows for ticket in batch])
                 is_busy = execution.running >= self.limits.concurrency
                 self._drain.taken(rows, now, is_saturated=is_busy and backlog.rows > 0)
 
-    def _shares(self) -> Shares:
-        """How much of what waits one batch takes: as far as it pays, and what free workers leave it."""
-        if self._backlog.count == 1 or not self._learns_cost:
-            return _UNSHARED
-        cost = self._execution.cost
-        most_work = cost.most_work()
+    def _bounds(self, now: float) -> Bounds:
+        """What free workers leave a batch of what waits, and how long it may take for the target's sake."""
+        backlog, target = self._backlog, self._target
         free = self.limits.concurrency - self._execution.running
-        if free > 1:
-            most_work = min(most_work, cost.share(self._backlog.work, free))
-        return Shares(most_work, cost.spare_work())
+        most_work = math.inf
+        if free > 1 and backlog.count > 1 and self._sizing.learns:
+            most_work = self._sizing.share(backlog.work, free)
+        elif target is None:
+            return UNBOUND
+        head = backlog.first(now) if target is not None else None
+        if target is None or head is None:
+            return Bounds(most_work)
+        return Bounds(most_work, target.bound_s(now, head, backlog.work))
 
     def _wake_in(self, delay_s: float) -> None:
         if self._timer is not None:

@@ -1,106 +1,171 @@
-"""What a run of one model costs, measured while it serves: how large a batch still pays.
+"""The cost curve of one model: rows × length → seconds of a run, measured while it serves.
 
-A run takes about `fixed + slope · work` seconds; work is rows, or tokens where rows differ in length.
-Joining a batch saves a request one `fixed` and costs its padding. So a batch is worth growing while the
-fixed part is a noticeable share of it, and padding is worth adding while it takes less than it saves.
-Where the fixed part is next to nothing (convolutions, long texts on a CPU) batches stay small, and free
-workers share what waits; where it dominates (small graphs, a GPU) nothing limits them here.
+Two parts. A line with a bend, `fixed + (unit + bend · length) · rows · length`, which every network follows
+roughly (attention is what bends it) and which foretells sizes that were never run. And a small table of what
+runs took over what the line says, by rows and by length, for what no line follows: kernels that work in
+tiles, caches that overflow, engines with batch sizes of their own. In simulated load a straight line alone
+does as well for most costs, but gets 0.57 of the throughput where an engine computes four rows at a time,
+and 0.92 where attention dominates or a GPU waits for work (`tests/service/batching/simulated.py`).
 
-Measured for MiniLM-L6 on one CPU thread: 1.3 ms + 0.128 ms per token. Eight texts of 12 tokens take
-half as long in one batch as alone; eight of 64 tokens gain 15 %, eight of 128 lose 1 %, sixteen 3 %.
+A row's length is the product of its sizes that may be padded; where there are none, how many elements it has.
+Fitted is the cost per unit of work, so that short runs count as much as long ones; old runs fade. No clock:
+times are given.
 """
 
-import math
-
-_TRIP_S = 0.0002
-"""The way to a worker and back, in CPU time of both sides: saved as well when requests share a run."""
-
-_GAIN = 10.0
-"""A batch may grow until its fixed part is a tenth of the rest: beyond that, less than 10 % is to be had."""
-
-_TRIAL_S = 0.02
-"""While only one size was seen, a batch may take this long: enough to learn from, and nobody waits for
-long. Where that one size takes longer, smaller batches are tried, and larger ones when that cannot be."""
-
-_MARGIN = 4
+from collections.abc import Mapping, Sequence
 
 _MEMORY = 0.99  # per run: what was measured a few hundred runs ago has faded
-_LEAST_SPREAD = 0.01  # relative variance of the sizes seen, from which a slope can be told
-_LEAST_RUNS = 6  # two runs that a busy machine disturbed would tell any slope
+_LEAST_SPREAD = 0.01  # relative variance from which on two influences can be told apart
+_LEAST_RUNS = 6  # two runs that a busy machine disturbed would tell any line
+_ODD = 2.5  # a run that takes so many times as long was disturbed; that much of it counts
+_REFRESH_RUNS = 8  # the curve is computed anew
+_FADE = 0.97  # of the table, at each refresh
+_DOUBT = 1.0  # runs that the line counts for, in a place of the table
+_NEWS = 0.05  # that a run is worth in its place of the table, at least
+_FORGOTTEN = 0.1
+_EXACT = 8
+_LAST_BUCKET = 60  # of 65,536 rows
 
 
-class BatchCost:
-    """Least squares over (work, seconds) with fading memory. No clock: times are given."""
+class CostCurve:
+    """`version` grows whenever the curve was computed anew, for who keeps what follows from it."""
 
-    __slots__ = ("_is_odd", "_last", "_least_s", "_previous", "_weight", "_x", "_xx", "_xy", "_y")
+    __slots__ = (
+        "_cells", "_columns", "_line", "_sums", "_weight", "is_known", "last_work",
+        "previous_work", "runs", "version",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self._weight = self._x = self._y = self._xx = self._xy = 0.0
-        self._last = self._previous = 0.0
-        self._least_s = math.inf
-        self._is_odd = False
+        self._weight = 0.0
+        # Of u = 1 / work, l = length, z = seconds / work: Σu Σl Σz Σuu Σul Σll Σuz Σlz
+        self._sums = [0.0] * 8
+        self._cells: dict[tuple[int, int], list[float]] = {}
+        self._columns: dict[int, list[float]] = {}
+        self._line = (0.0, 0.0, 0.0)
+        self.is_known = False
+        self.runs = 0
+        self.version = 0
+        self.last_work = self.previous_work = 0.0
 
-    def record(self, work: float, seconds: float) -> None:
-        """A run of `work` took `seconds` in the graph."""
+    def record(self, rows: int, length: float, seconds: float) -> None:
+        """A run of `rows` rows that were `length` long, padding included, took `seconds` in the graph."""
+        work = rows * length or 1.0
+        if self.is_known:
+            seconds = min(seconds, _ODD * self.run_s(rows, length))
+        u, z = 1.0 / work, seconds / work
+        sums = self._sums
         self._weight = self._weight * _MEMORY + 1.0
-        self._x = self._x * _MEMORY + work
-        self._y = self._y * _MEMORY + seconds
-        self._xx = self._xx * _MEMORY + work * work
-        self._xy = self._xy * _MEMORY + work * seconds
-        self._previous, self._last = self._last, work
-        self._is_odd = not self._is_odd
-        self._least_s = min(seconds, self._least_s / _MEMORY)
+        sums[0] = sums[0] * _MEMORY + u
+        sums[1] = sums[1] * _MEMORY + length
+        sums[2] = sums[2] * _MEMORY + z
+        sums[3] = sums[3] * _MEMORY + u * u
+        sums[4] = sums[4] * _MEMORY + u * length
+        sums[5] = sums[5] * _MEMORY + length * length
+        sums[6] = sums[6] * _MEMORY + u * z
+        sums[7] = sums[7] * _MEMORY + length * z
+        if self.is_known:
+            self._correct(rows, length, seconds)
+        self.previous_work, self.last_work = self.last_work, work
+        self.runs += 1
+        if self.runs % _REFRESH_RUNS == 0 or self.runs < 4 * _REFRESH_RUNS:
+            self._refresh()
 
-    @property
-    def is_known(self) -> bool:
-        """Runs of different sizes were seen, and enough of them."""
-        spread = self._weight * self._xx - self._x**2
-        return self._weight > _LEAST_RUNS - 1 and spread > _LEAST_SPREAD * self._x**2
-
-    @property
-    def slope_s(self) -> float:
-        """Seconds per unit of work; an upper bound while only one size was seen. 0: none was."""
-        if not self._x:
-            return 0.0
-        if not self.is_known:
-            return self._y / self._x
-        covariance = self._weight * self._xy - self._x * self._y
-        return max(covariance / (self._weight * self._xx - self._x**2), 0.0)
+    def run_s(self, rows: float, length: float) -> float:
+        """What a run of this size takes; 0 before anything was measured."""
+        fixed_s, unit_s, bend_s = self._line
+        seconds = fixed_s + (unit_s + bend_s * length) * rows * length
+        column = self._columns.get(bucket(length) >> 1)
+        return seconds if column is None else seconds * column[min(bucket(rows), _LAST_BUCKET)]
 
     @property
     def fixed_s(self) -> float:
-        """Seconds that a run costs whatever its size, the trip included."""
-        if not self.is_known:
-            return _TRIP_S
-        intercept = (self._y - self.slope_s * self._x) / self._weight
-        return _TRIP_S + min(max(intercept, 0.0), self._least_s)
+        """Seconds that a run costs whatever its size; 0 while that cannot be told."""
+        return self._line[0]
 
-    def most_work(self) -> float:
-        """Beyond this a batch does not pay: requests in it would only wait for each other."""
-        slope_s = self.slope_s
-        if not slope_s:
-            return math.inf
-        if self.is_known:
-            return _GAIN * self.fixed_s / slope_s
-        # Two runs alike: what waits, or a request that cannot be cut, forbids one of the directions.
-        grows = self._last == self._previous and self._is_odd
-        return max(_TRIAL_S / slope_s, self._last * (2 if grows else 0.5))
+    @property
+    def unit_s(self) -> float:
+        """Seconds per unit of work at the usual length; an upper bound while only one size was seen."""
+        if not self._weight:
+            return 0.0
+        return self._line[1] + self._line[2] * self._sums[1] / self._weight
 
-    def spare_work(self) -> float | None:
-        """How much padding one more request in a batch may bring; None while that is not known.
+    @property
+    def usual_length(self) -> float:
+        """Of the runs that were measured lately; 1 before."""
+        return self._sums[1] / self._weight if self._weight else 1.0
 
-        A quarter of what its own run would have cost beyond its tokens: under load it would soon have
-        found company of its own length. In simulated load that gave the most on CPU and GPU alike.
-        """
-        if not self.is_known:
-            return None
-        return self.fixed_s / self.slope_s / _MARGIN if self.slope_s else math.inf
+    def _refresh(self) -> None:
+        self.version += 1
+        line = _fitted(self._weight, self._sums) if self.runs >= _LEAST_RUNS else None
+        self.is_known = line is not None
+        self._line = line or (0.0, self._sums[2] / self._weight, 0.0)
+        self._columns = self._corrections() if self.is_known else {}
 
-    def share(self, work: float, workers: int) -> float:
-        """The part of the waiting `work` that one of `workers` free ones should take.
+    def _correct(self, rows: int, length: float, seconds: float) -> None:
+        fixed_s, unit_s, bend_s = self._line
+        expected_s = fixed_s + (unit_s + bend_s * length) * rows * length
+        ratio = seconds / expected_s if expected_s > 0.0 else 1.0
+        place = (bucket(length) >> 1, bucket(rows))
+        cell = self._cells.get(place)
+        if cell is None:
+            self._cells[place] = [1.0, ratio]
+        else:
+            cell[0] += 1.0
+            cell[1] += max(1.0 / cell[0], _NEWS) * (ratio - cell[1])
 
-        All of it, unless it is worth several trips; then what waits is spread, because a free worker
-        beside a long batch is throughput and time lost.
-        """
-        worth = self.slope_s * work / (_GAIN * _TRIP_S)
-        return work / max(1, min(workers, math.floor(worth)))
+    def _corrections(self) -> dict[int, list[float]]:
+        """Length bucket → for every bucket of rows what the line must be multiplied by. Rows that were
+        never seen at a length are supposed to err as the nearest that were."""
+        columns: dict[int, dict[int, float]] = {}
+        for place, cell in list(self._cells.items()):
+            runs, ratio = cell
+            columns.setdefault(place[0], {})[place[1]] = (runs * ratio + _DOUBT) / (runs + _DOUBT)
+            cell[0] = min(runs, 1 / _NEWS) * _FADE
+            if cell[0] < _FORGOTTEN:
+                del self._cells[place]
+        return {key: _filled(found) for key, found in columns.items()}
+
+
+def _filled(found: Mapping[int, float]) -> list[float]:
+    seen = sorted(found)
+    column, at = [], 0
+    for place in range(_LAST_BUCKET + 1):
+        while at + 1 < len(seen) and abs(seen[at + 1] - place) <= abs(seen[at] - place):
+            at += 1
+        column.append(found[seen[at]])
+    return column
+
+
+def bucket(size: float) -> int:
+    """Every size up to 8 by itself, then four to a doubling."""
+    if size <= _EXACT:
+        return int(size)
+    whole = int(size) - 1
+    bits = whole.bit_length()
+    return 4 * bits - 8 + ((whole >> (bits - 3)) & 3) + 1
+
+
+def _fitted(weight: float, sums: Sequence[float]) -> tuple[float, float, float] | None:
+    """(fixed, per unit, per unit and length), none below zero, by least squares over the cost per unit; None
+    while runs were too much alike to tell."""
+    u, length, z, uu, ul, ll, uz, lz = (value / weight for value in sums)
+    var_u, var_l, cov = uu - u * u, ll - length * length, ul - u * length
+    with_u, with_l = uz - u * z, lz - length * z
+    if var_u <= _LEAST_SPREAD * u * u:
+        return None
+    left = var_u * var_l - cov * cov
+    if var_l > _LEAST_SPREAD * length * length and left > _LEAST_SPREAD * var_u * var_l:
+        fixed = (with_u * var_l - with_l * cov) / left
+        bend = (with_l * var_u - with_u * cov) / left
+        unit = z - fixed * u - bend * length
+        if min(fixed, unit, bend) >= 0.0:
+            return fixed, unit, bend
+        if fixed < 0.0 < bend:  # long runs cost more than their length, short ones nothing besides
+            bend = max(with_l / var_l, 0.0)
+            unit = z - bend * length
+            return (0.0, unit, bend) if unit >= 0.0 else (0.0, 0.0, lz / ll)
+    fixed = with_u / var_u
+    if fixed <= 0.0:
+        return 0.0, z, 0.0
+    unit = z - fixed * u
+    return (fixed, unit, 0.0) if unit >= 0.0 else (uz / uu, 0.0, 0.0)

@@ -12,7 +12,7 @@ from functools import partial
 
 from models.errors import InferenceFailed, InputRefused, SlipwayError
 from service.batching.assembly import Assembly
-from service.batching.cost import BatchCost
+from service.batching.cost import CostCurve
 from service.batching.drain import DrainRate
 from service.batching.isolate import CAUSED_BY_ITEMS, isolate
 from service.batching.ticket import Arrays, Ticket
@@ -51,7 +51,7 @@ def _outcome(future: "asyncio.Future[RunResult]") -> RunResult | Exception:
 
 class Execution:
     """`on_end` is called once for each batch, when its place is free; its tickets have their outcomes
-    before the loop turns again."""
+    before the loop turns again. `on_ran`: with the tickets of a run and when it ended."""
 
     def __init__(
         self,
@@ -70,7 +70,8 @@ class Execution:
         self._drain = drain
         self._running: dict[int, tuple[Sequence[Ticket], Sent | None]] = {}
         self._searches: set[asyncio.Task[None]] = set()
-        self.cost = BatchCost()
+        self.cost = CostCurve()
+        self.on_ran: Callable[[Sequence[Ticket], float], None] | None = None
 
     @property
     def running(self) -> int:
@@ -138,7 +139,7 @@ class Execution:
         parts = self._assembly.split(result.outputs, batch)
         infer_s = result.infer_s
         self._drain.ran(ran - began)
-        self.cost.record(self._assembly.work(batch), infer_s)
+        self.cost.record(rows, self._assembly.work(batch) / rows, infer_s)
         waits_s = []
         for ticket in batch:
             ticket.queue_s, ticket.infer_s = began - ticket.arrived, infer_s
@@ -147,6 +148,8 @@ class Execution:
         # What the trip to the worker cost beyond the graph counts as preparing input.
         input_s = max(ran - began - infer_s, stacked - began)
         self._meters.ran(rows, waits_s, input_s, infer_s, self._clock() - ran)
+        if self.on_ran is not None:
+            self.on_ran(batch, ran)
         return parts
 
     async def _search(self, batch: Sequence[Ticket], error: SlipwayError) -> None:

@@ -4,25 +4,14 @@ One line per priority level, in the order of service, and behind each a line of 
 long. A ticket that ended keeps its entry until a look comes past it; `count` and `rows` are of the others.
 """
 
-import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
-from typing import NamedTuple
 
+from service.batching.draft import Draft
+from service.batching.sizing import UNBOUND, Bounds, Sizing
 from service.batching.ticket import Ticket
-
-_LEAST_WASTE = 0.2
-"""While a model's costs are not known, a ticket may bring a fifth of itself as padding."""
-
-
-class Shares(NamedTuple):
-    """How much one batch takes. `most_work`: beyond it, it does not pay, or free workers go without.
-    `spare_work`: padding that each further ticket may bring; None: not known."""
-
-    most_work: float = math.inf
-    spare_work: float | None = None
 
 
 class Group:
@@ -86,51 +75,47 @@ class Group:
                 self._lines[number] = deque(t for t in line if t not in late)
                 self._lines[number + 1].extend(late)
 
-    def take(self, most_rows: int, most_tokens: int, shares: Shares) -> list[Ticket]:
+    def take(
+        self, most_rows: int, most_tokens: int, sizing: Sizing, bounds: Bounds = UNBOUND
+    ) -> list[Ticket]:
         """A batch; the ticket to be served next is in it however large it is."""
         head = self.head()
         if head is None:
             return []
         if head[1].lengths:
-            return self._take_similar(head[1], most_rows, most_tokens, shares)
-        return self._take_first(most_rows, shares.most_work)
+            return self._take_similar(head[1], most_rows, most_tokens, sizing, bounds)
+        if self.count > 1:
+            waiting = min(self.rows, most_rows)
+            most_rows = sizing.rows(waiting, head[1].work / head[1].rows, bounds)
+        return self._take_first(most_rows)
 
-    def _take_first(self, most_rows: int, most_work: float) -> list[Ticket]:
+    def _take_first(self, most_rows: int) -> list[Ticket]:
         batch: list[Ticket] = []
-        rows, work = 0, 0.0
+        rows = 0
         while (head := self.head()) is not None:
             line, ticket = head
-            rows, work = rows + ticket.rows, work + ticket.work
-            if batch and (rows > most_rows or work > most_work):
+            rows += ticket.rows
+            if batch and rows > most_rows:
                 break
             batch.append(ticket)
             self._lines[line].popleft()
         return batch
 
     def _take_similar(
-        self, first: Ticket, most_rows: int, most_tokens: int, shares: Shares
+        self, first: Ticket, most_rows: int, most_tokens: int, sizing: Sizing, bounds: Bounds
     ) -> list[Ticket]:
-        """The first in line and those nearest to it in length, as long as the padding that each of them
-        brings is worth it."""
-        batch, rows, longest = [first], first.rows, first.lengths
-        padded = first.work
-        most = min(shares.most_work, most_tokens or math.inf)
-        for ticket in self._by_likeness(first):
-            lengths = tuple(map(max, longest, ticket.lengths))
-            size = math.prod(lengths)
-            grown = float((rows + ticket.rows) * size)
-            if rows + ticket.rows > most_rows or grown > most:
-                continue
-            spare = shares.spare_work
-            if spare is None:
-                spare = _LEAST_WASTE * ticket.rows * size
-            # Its own padding, and what it makes all the others longer by.
-            if grown - padded - ticket.work > spare:
-                continue
-            batch.append(ticket)
-            rows, padded, longest = rows + ticket.rows, grown, lengths
-            if rows == most_rows:
-                break
+        """The first in line and those nearest to it in length, as long as each of them is worth the padding
+        that it brings: its own, and what it makes all the others longer by."""
+        batch = [first]
+        if self.count > 1:
+            draft = Draft(first, sizing, most_rows, most_tokens, bounds)
+            for ticket in self._by_likeness(first):
+                if draft.takes(ticket):
+                    batch.append(ticket)
+                    if draft.rows == most_rows:
+                        draft.bound = "size"
+                        break
+            sizing.bound = draft.bound or "size"
         taken = set(map(id, batch))
         self._lines = [
             deque(t for t in line if id(t) not in taken and t.place is not None)
@@ -140,10 +125,18 @@ class Group:
 
     def _by_likeness(self, first: Ticket) -> list[Ticket]:
         """The others, higher levels before lower ones, in each the most similar before the rest."""
-        found: list[tuple[int, int, int, Ticket]] = []
-        for number, line in enumerate(self._lines):
-            for ticket in line:
-                if ticket.place is not None and ticket is not first:
-                    pairs = zip(ticket.lengths, first.lengths, strict=True)
-                    found.append((number, sum(abs(a - b) for a, b in pairs), len(found), ticket))
-        return [ticket for *_, ticket in sorted(found, key=lambda entry: entry[:3])]
+        sizes = first.lengths
+        found: list[Ticket] = []
+        for line in self._lines:
+            others = [t for t in line if t.place is not None and t is not first]
+            if len(sizes) == 1:
+                size = sizes[0]
+                others.sort(key=lambda ticket: abs(ticket.lengths[0] - size))
+            else:
+                others.sort(key=lambda ticket: _distance(ticket.lengths, sizes))
+            found += others
+        return found
+
+
+def _distance(lengths: Sequence[int], others: Sequence[int]) -> int:
+    return sum(abs(a - b) for a, b in zip(lengths, others, strict=True))

@@ -14,7 +14,7 @@ class BatchLimits:
     """What a batch and its queue may hold. `concurrency`: batches that run at once. `queue_timeout_s`:
     longest wait; afterwards refused, or (`delays_late`) served behind all others of the level.
     `max_queue_wait_s`: expected wait beyond which new items are refused; `least_queue_rows` may wait
-    however long that takes."""
+    however long that takes. `latency_target_s`: 95 of 100 answers should not take longer; 0: none."""
 
     max_batch_size: int = 1
     max_queue_delay_s: float = 0.0
@@ -30,6 +30,7 @@ class BatchLimits:
     queue_timeout_s: float | None = None
     delays_late: bool = False
     allow_timeout_override: bool = False
+    latency_target_s: float = 0.0
 
     @property
     def learns_cost(self) -> bool:
@@ -38,8 +39,14 @@ class BatchLimits:
         return not said
 
 
-def limits_of(batching: Batching, workers: int, *, max_queue_wait_s: float = 0.075) -> BatchLimits:
-    """From a manifest's hints. `max_queue_wait_s` is the operator's."""
+def limits_of(
+    batching: Batching,
+    workers: int,
+    *,
+    max_queue_wait_s: float = 0.075,
+    latency_target_s: float = 0.0,
+) -> BatchLimits:
+    """From a manifest's hints. `max_queue_wait_s` and `latency_target_s` are the operator's."""
     instances = min(batching.instance_group or workers, workers)
     policy = batching.default_queue_policy
     most = batching.max_batch_size
@@ -66,6 +73,7 @@ def limits_of(batching: Batching, workers: int, *, max_queue_wait_s: float = 0.0
         queue_timeout_s=policy.default_timeout_microseconds / 1e6 or None,
         delays_late=policy.timeout_action == "DELAY",
         allow_timeout_override=policy.allow_timeout_override,
+        latency_target_s=latency_target_s,
     )
 
 

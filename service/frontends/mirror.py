@@ -13,10 +13,9 @@ from models.bundle import Bundle, open_bundle
 from models.errors import SlipwayError
 from models.manifest import Batching
 from service.batching.batcher import batcher_over
-from service.batching.limits import limits_of
 from service.frontends.remote_pool import RemotePool
 from service.frontends.snapshot import ModelState, Snapshot
-from service.lifecycle.loading import with_overrides
+from service.lifecycle.loading import batch_limits
 from service.observability.meters import SessionInfo
 from service.observability.metrics import Metrics
 from service.registry import ModelRegistry, ServedModel
@@ -103,9 +102,7 @@ class Mirror:
         model.task = await asyncio.to_thread(open_task, bundle)
         self._pool.know(bundle, state.handle)
         if model.manifest.runner == "batch":
-            batching = with_overrides(model.batching, self._settings, model.choice)
-            wait_s = self._settings.max_queue_wait_ms / 1e3
-            limits = limits_of(batching, self._pool.size, max_queue_wait_s=wait_s)
+            limits = batch_limits(model, self._settings, model.choice)
             batcher = batcher_over(self._pool, state.key, model.manifest, limits, meters)
             model.batcher = batcher
             meters.pending = lambda: batcher.pending_rows

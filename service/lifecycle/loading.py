@@ -11,7 +11,7 @@ from pathlib import Path
 from models.bundle import Bundle, open_bundle
 from models.errors import BundleError
 from models.manifest import Batching
-from service.batching.batcher import batcher_over, limits_of
+from service.batching.batcher import BatchLimits, batcher_over, limits_of
 from service.lifecycle.bare import is_bare, open_bare
 from service.lifecycle.tasks import open_task_of
 from service.observability.meters import SessionInfo
@@ -99,9 +99,7 @@ class Loading:
             await self._pool.unload(key)
             raise
         if model.manifest.runner == "batch":
-            batching = with_overrides(model.batching, self._settings, report.choice)
-            wait_s = self._settings.max_queue_wait_ms / 1e3
-            limits = limits_of(batching, self._pool.size, max_queue_wait_s=wait_s)
+            limits = batch_limits(model, self._settings, report.choice)
             batcher = batcher_over(self._pool, key, model.manifest, limits, meters)
             model.batcher = batcher
             meters.pending = lambda: batcher.pending_rows
@@ -137,6 +135,16 @@ def tuned(batching: Batching, plan: TuningPlan | None) -> Batching:
             "max_batch_size": plan.max_batch_size,
             "max_queue_delay_microseconds": plan.max_queue_delay_microseconds,
         }
+    )
+
+
+def batch_limits(model: ServedModel, settings: Settings, choice: Choice | None) -> BatchLimits:
+    """What its batcher obeys when `choice` is what is run."""
+    return limits_of(
+        with_overrides(model.batching, settings, choice),
+        model.pool.size,
+        max_queue_wait_s=settings.max_queue_wait_ms / 1e3,
+        latency_target_s=settings.latency_target_s(model.key.name),
     )
 
 

@@ -5,42 +5,19 @@
 
 from collections.abc import Callable, Iterator
 
+from service.observability.batching_families import BATCHING
 from service.observability.engine_meters import MEASURES
-from service.observability.family import Cell, Family, HistogramFamily, Labels, Sample
+from service.observability.family import Cell, Family, HistogramFamily, Sample
 from service.observability.histogram import Histogram
 from service.observability.meters import Dump, ModelMeters
 from service.observability.metrics import Metrics
-
-
-def _of(meters: ModelMeters, *more: tuple[str, str]) -> Labels:
-    name, version = meters.labels
-    return ("model", name), ("version", version), *more
-
-
-def _per_model(value: Callable[[ModelMeters], float]) -> Callable[[Metrics], Iterator[Sample]]:
-    def samples(metrics: Metrics) -> Iterator[Sample]:
-        for meters in metrics.models():
-            yield _of(meters), float(value(meters))
-
-    return samples
-
-
-def _by_reason(attribute: str, others: str = "") -> Callable[[Metrics], Iterator[Sample]]:
-    def samples(metrics: Metrics) -> Iterator[Sample]:
-        for meters in metrics.models():
-            for reason, count in getattr(meters, attribute).items():
-                yield _of(meters, ("reason", reason)), count
-        if others:
-            for reason, count in getattr(metrics, others).items():
-                yield (("model", ""), ("version", ""), ("reason", reason)), count
-
-    return samples
+from service.observability.samples import MODEL, REASON, by_reason, labels_of, per_model
 
 
 def _requests(metrics: Metrics) -> Iterator[Sample]:
     for meters in metrics.models():
         for (endpoint, code), count in meters.requests.items():
-            yield _of(meters, ("endpoint", endpoint), ("code", str(code))), count
+            yield labels_of(meters, ("endpoint", endpoint), ("code", str(code))), count
     for (endpoint, code), count in metrics.other_requests.items():
         where = (("endpoint", endpoint), ("code", str(code)))
         yield (("model", ""), ("version", ""), *where), count
@@ -54,7 +31,7 @@ def _session(*names: str, **labels: str) -> Callable[[Metrics], Iterator[Sample]
         for meters in metrics.models():
             if (session := meters.session) is not None:
                 found = ((label, str(getattr(session, name))) for label, name in labels.items())
-                yield _of(meters, *found), 1
+                yield labels_of(meters, *found), 1
 
     return samples
 
@@ -101,9 +78,9 @@ def _model_histogram(
         for meters in metrics.models():
             if is_shown(meters):
                 exemplars = meters.exemplars if name == _TRACED else None
-                yield Cell(_of(meters), meters.histograms()[name], exemplars)
+                yield Cell(labels_of(meters), meters.histograms()[name], exemplars)
 
-    return HistogramFamily(name, help, _MODEL, cells)
+    return HistogramFamily(name, help, MODEL, cells)
 
 
 def _writes_text(meters: ModelMeters) -> bool:
@@ -113,14 +90,14 @@ def _writes_text(meters: ModelMeters) -> bool:
 def _finished(metrics: Metrics) -> Iterator[Sample]:
     for meters in metrics.models():
         for reason, count in meters.written.finished.items():
-            yield _of(meters, ("finished_reason", reason)), count
+            yield labels_of(meters, ("finished_reason", reason)), count
 
 
 def _engine(attribute: str) -> Callable[[Metrics], Iterator[Sample]]:
     def samples(metrics: Metrics) -> Iterator[Sample]:
         for meters in metrics.models():
             if meters.engine.is_used:
-                yield _of(meters), float(getattr(meters.engine.stats, attribute))
+                yield labels_of(meters), float(getattr(meters.engine.stats, attribute))
 
     return samples
 
@@ -128,62 +105,60 @@ def _engine(attribute: str) -> Callable[[Metrics], Iterator[Sample]]:
 def _ended(metrics: Metrics) -> Iterator[Sample]:
     for meters in metrics.models():
         for reason, count in meters.engine.stats.ended.items():
-            yield _of(meters, ("reason", reason)), count
+            yield labels_of(meters, ("reason", reason)), count
 
 
 _TRACED = "request_seconds"
-_MODEL = ("model", "version")
-_REASON = (*_MODEL, "reason")
 
 FAMILIES: tuple[Family | HistogramFamily, ...] = (
     Family(
         "requests_total",
         "counter",
         "Answers, by route and HTTP status; without a model where none was reached.",
-        (*_MODEL, "endpoint", "code"),
+        (*MODEL, "endpoint", "code"),
         _requests,
     ),
     Family(
         "requests_failed_total",
         "counter",
         "Requests without a good answer, by the reason that the answer's code names.",
-        _REASON,
-        _by_reason("failures", "other_failures"),
+        REASON,
+        by_reason("failures", "other_failures"),
     ),
     Family(
         "requests_rejected_total",
         "counter",
         "Requests refused with 503 or 429, by reason; also counted as failed.",
-        _REASON,
-        _by_reason("rejected"),
+        REASON,
+        by_reason("rejected"),
     ),
     Family(
         "items_dropped_total",
         "counter",
         "Items dropped before their run: the caller had left (cancelled) or the time was over (deadline).",
-        _REASON,
-        _by_reason("dropped"),
+        REASON,
+        by_reason("dropped"),
     ),
     Family(
         "inferences_total",
         "counter",
         "Items that have run.",
-        _MODEL,
-        _per_model(lambda meters: meters.inference_count),
+        MODEL,
+        per_model(lambda meters: meters.inference_count),
     ),
     Family(
         "executions_total",
         "counter",
         "Runs, each of one batch.",
-        _MODEL,
-        _per_model(lambda meters: meters.execution_count),
+        MODEL,
+        per_model(lambda meters: meters.execution_count),
     ),
     Family(
         "execution_seconds_total",
         "counter",
         "Time in runs of the graph, each run counted once: how many workers were busy.",
-        _MODEL,
-        _per_model(lambda meters: sum(times.infer_s for times in meters.batches.values())),
+        MODEL,
+        per_model(lambda meters: sum(times.infer_s for times in meters.batches.values())),
     ),
     _model_histogram("request_seconds", "From a request's arrival to its answer."),
     _model_histogram("queue_seconds", "Time that a request waited for its run."),
@@ -206,61 +181,62 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "request_success_total",
         "counter",
         "Answers written, by finish reason: stop, length; abort for callers that left.",
-        (*_MODEL, "finished_reason"),
+        (*MODEL, "finished_reason"),
         _finished,
     ),
     Family(
         "streams_open",
         "gauge",
         "Event streams under way.",
-        _MODEL,
-        _per_model(lambda meters: meters.written.streams_open),
+        MODEL,
+        per_model(lambda meters: meters.written.streams_open),
     ),
     Family(
         "prompt_tokens_total",
         "counter",
         "Tokens read.",
-        _MODEL,
-        _per_model(lambda meters: meters.written.prompt_tokens),
+        MODEL,
+        per_model(lambda meters: meters.written.prompt_tokens),
     ),
     Family(
         "generation_tokens_total",
         "counter",
         "Tokens written.",
-        _MODEL,
-        _per_model(lambda meters: meters.written.generation_tokens),
+        MODEL,
+        per_model(lambda meters: meters.written.generation_tokens),
     ),
     *(
-        Family(measure.name, measure.kind, measure.help, _MODEL, _engine(measure.attribute))
+        Family(measure.name, measure.kind, measure.help, MODEL, _engine(measure.attribute))
         for measure in MEASURES
     ),
     Family(
         "generation_ended_total",
         "counter",
         "Text requests that left the engine, by reason; displaced: gave way to a higher priority.",
-        _REASON,
+        REASON,
         _ended,
     ),
     Family(
         "pending_requests",
         "gauge",
         "Items that wait for a run.",
-        _MODEL,
-        _per_model(lambda meters: meters.pending()),
+        MODEL,
+        per_model(lambda meters: meters.pending()),
     ),
+    *BATCHING,
     Family(
         "in_flight_requests",
         "gauge",
         "Requests being answered.",
-        _MODEL,
-        _per_model(lambda meters: meters.in_flight),
+        MODEL,
+        per_model(lambda meters: meters.in_flight),
     ),
     Family(
         "model_ready",
         "gauge",
         "1 when the version can answer.",
-        _MODEL,
-        _per_model(lambda meters: meters.is_ready()),
+        MODEL,
+        per_model(lambda meters: meters.is_ready()),
     ),
     Family(
         "model_required",
@@ -273,22 +249,22 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "model_load_seconds",
         "gauge",
         "Opening the version and replaying its golden exam, the last time.",
-        _MODEL,
-        _per_model(lambda meters: meters.load_s),
+        MODEL,
+        per_model(lambda meters: meters.load_s),
     ),
     Family(
         "model_load_timestamp_seconds",
         "gauge",
         "When the version was loaded, the last time, in seconds since 1970.",
-        _MODEL,
-        _per_model(lambda meters: meters.loaded_at_s),
+        MODEL,
+        per_model(lambda meters: meters.loaded_at_s),
     ),
     Family(
         "model_load_failures_total",
         "counter",
         "Loads that failed, by reason; what was served before still is.",
-        _REASON,
-        _by_reason("load_failures"),
+        REASON,
+        by_reason("load_failures"),
     ),
     Family(
         "repository_poll_errors_total",
@@ -301,14 +277,14 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "session_info",
         "gauge",
         "Always 1. The provider that was asked for, the one that computes, and its threads.",
-        (*_MODEL, "requested_provider", "active_provider", "threads"),
+        (*MODEL, "requested_provider", "active_provider", "threads"),
         _session("requested_provider", "active_provider", "threads"),
     ),
     Family(
         "model_runtime_info",
         "gauge",
         "Always 1. What was chosen to run the version: the runtime, where it computes, which precision.",
-        (*_MODEL, "runtime", "precision", "provider"),
+        (*MODEL, "runtime", "precision", "provider"),
         _session("runtime", "precision", provider="active_provider"),
     ),
     Family(

@@ -58,8 +58,10 @@ class SessionInfo:
         return cls(choice.provider, active, report.threads, choice.runtime, choice.precision)
 
 
-_SUMS = ("inference_count", "execution_count", "fail_count", "fail_s")
-_REASONS = ("failures", "rejected", "dropped", "load_failures")
+_SUMS = ("inference_count", "execution_count", "fail_count", "fail_s", "latency_target_missed")
+_REASONS = (
+    "failures", "rejected", "dropped", "load_failures", "batches_bounded", "batch_limit_changes",
+)  # fmt: skip
 
 
 class ModelMeters:
@@ -83,6 +85,11 @@ class ModelMeters:
         self.rejected: defaultdict[str, int] = defaultdict(int)
         self.dropped: defaultdict[str, int] = defaultdict(int)
         self.load_failures: defaultdict[str, int] = defaultdict(int)
+        self.batches_bounded: defaultdict[str, int] = defaultdict(int)
+        self.batch_limit_changes: defaultdict[str, int] = defaultdict(int)
+        self.latency_target_s = 0.0
+        self.latency_target_missed = 0
+        self.batch_size_limit: Callable[[], int] = lambda: 0
         self.in_flight = 0
         self.load_s = 0.0
         self.loaded_at_s = 0.0
@@ -162,6 +169,7 @@ class ModelMeters:
             "last_inference_ms": self.last_inference_ms,
             "in_flight": self.in_flight,
             "pending": self.pending(),
+            "batching": self._batching(),
             "is_ready": bool(self.is_ready()),
             "load_s": self.load_s,
             "loaded_at_s": self.loaded_at_s,
@@ -195,6 +203,7 @@ class ModelMeters:
         self.engine.show([dump["engine"] for dump in dumps])
         self.written.streams_open = sum(dump["written"]["streams_open"] for dump in dumps)
         waiting = sum(dump["pending"] for dump in dumps)
+        self._show_batching([dump["batching"] for dump in dumps])
         is_ready = all(dump["is_ready"] for dump in dumps)
         self.pending = lambda: waiting
         self.is_ready = lambda: is_ready
@@ -202,6 +211,18 @@ class ModelMeters:
         self.loaded_at_s = max((dump["loaded_at_s"] for dump in dumps), default=0.0)
         sessions = [dump["session"] for dump in dumps if dump["session"] is not None]
         self.session = SessionInfo(**sessions[0]) if sessions else None
+
+    def _batching(self) -> Dump:
+        return {
+            "target_s": self.latency_target_s,
+            "size_limit": self.batch_size_limit(),
+        }
+
+    def _show_batching(self, dumps: Sequence[Dump]) -> None:
+        """The tightest limit of all front ends."""
+        self.latency_target_s = max((dump["target_s"] for dump in dumps), default=0.0)
+        limit = min((dump["size_limit"] for dump in dumps if dump["size_limit"]), default=0)
+        self.batch_size_limit = lambda: limit
 
 
 class SilentMeters(ModelMeters):

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request
 
 from models.naming import is_version
 from service.app_info import version
-from service.batching.limits import BatchLimits, limits_of
+from service.batching.limits import BatchLimits
 from service.errors import UnknownModel
-from service.lifecycle.loading import with_overrides
+from service.lifecycle.loading import batch_limits
 from service.protocol.v2_config import model_config, version_policy
 from service.protocol.v2_metadata import model_metadata, server_metadata
 from service.registry import ModelRegistry, ServedModel
@@ -93,9 +93,7 @@ def _limits(found: ServedModel, settings: Settings) -> BatchLimits | None:
         return found.batcher.limits
     if found.manifest.runner != "batch":
         return None
-    batching = with_overrides(found.batching, settings, found.choice)
-    wait_s = settings.max_queue_wait_ms / 1e3
-    return limits_of(batching, found.pool.size, max_queue_wait_s=wait_s)
+    return batch_limits(found, settings, found.choice)
 
 
 def _readiness(found: ServedModel) -> Json:

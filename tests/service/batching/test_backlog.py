@@ -7,12 +7,13 @@ import pytest
 
 from models.errors import InferenceFailed
 from service.batching.backlog import Backlog, QueueRules
-from service.batching.group import Shares
+from service.batching.cost import CostCurve
+from service.batching.sizing import UNBOUND, Bounds, Sizing
 from service.batching.ticket import Ticket
 from service.errors import Cancelled, DeadlineExceeded
 
 RULES = QueueRules(most_rows=4)
-FREE = Shares()
+FREE = Sizing(CostCurve(), 64)
 
 
 class Waiting(Backlog):
@@ -31,12 +32,12 @@ class Waiting(Backlog):
         self.push(ticket)
         return ticket
 
-    def next(self, now: float = 0.0, shares: Shares = FREE) -> str:
-        return " ".join(self.names[id(ticket)] for ticket in self.take(now, shares))
+    def next(self, now: float = 0.0, sizing: Sizing = FREE, bounds: Bounds = UNBOUND) -> str:
+        return " ".join(self.names[id(ticket)] for ticket in self.take(now, sizing, bounds))
 
-    def all(self, now: float = 0.0, shares: Shares = FREE) -> list[str]:
+    def all(self, now: float = 0.0, sizing: Sizing = FREE) -> list[str]:
         batches = []
-        while batch := self.next(now, shares):
+        while batch := self.next(now, sizing):
             batches.append(batch)
         return batches
 
@@ -244,8 +245,18 @@ def test_a_batch_takes_no_more_work_than_its_share_but_always_one_ticket() -> No
     waiting = Waiting()
     for name in "abcd":
         waiting.add(name)
-    assert waiting.next(shares=Shares(most_work=2.0)) == "a b"
-    assert waiting.next(shares=Shares(most_work=0.5)) == "c"
+    assert waiting.next(bounds=Bounds(most_work=2.0)) == "a b"
+    assert waiting.next(bounds=Bounds(most_work=0.5)) == "c"
+
+
+def spare(padding: float) -> Sizing:
+    """Of a model whose runs save four times as much as so much padding costs."""
+    curve = CostCurve()
+    unit_s = 1e-3
+    for rows, length in ((1, 8.0), (2, 16.0), (1, 64.0), (4, 8.0)) * 8:
+        curve.record(rows, length, 4 * padding * unit_s + unit_s * rows * length)
+    assert curve.is_known
+    return Sizing(curve, 64)
 
 
 def texts(*lengths: int, rules: QueueRules = RULES, rows: int = 1) -> Waiting:
@@ -261,15 +272,15 @@ def test_until_costs_are_known_a_fifth_of_padding_is_taken() -> None:
 
 def test_padding_is_worth_what_the_saved_run_costs() -> None:
     lengths = (10, 14, 40)
-    assert texts(*lengths).all(shares=Shares(spare_work=5.0)) == ["10 14", "40"]
-    assert texts(*lengths).all(shares=Shares(spare_work=60.0)) == ["10 14 40"]
-    assert texts(*lengths).all(shares=Shares(spare_work=0.0)) == ["10", "14", "40"]
+    assert texts(*lengths).all(sizing=spare(5.0)) == ["10 14", "40"]
+    assert texts(*lengths).all(sizing=spare(60.0)) == ["10 14 40"]
+    assert texts(*lengths).all(sizing=spare(0.0)) == ["10", "14", "40"]
 
 
 def test_the_first_in_line_is_always_served_and_the_most_similar_join_it() -> None:
     waiting = texts(50, 90, 52, 47, 51, 49)
-    assert waiting.next(shares=Shares(spare_work=10.0)) == "50 51 49 52"
-    assert waiting.next(shares=Shares(spare_work=10.0)) == "90", "47 would bring 43 of padding"
+    assert waiting.next(sizing=spare(10.0)) == "50 51 49 52"
+    assert waiting.next(sizing=spare(10.0)) == "90", "47 would bring 43 of padding"
 
 
 def test_padded_tokens_are_bounded() -> None:
@@ -281,11 +292,11 @@ def test_two_paddable_axes_are_padded_to_an_area() -> None:
     waiting = Waiting()
     for name, lengths in (("wide", (10, 200)), ("tall", (200, 10)), ("like", (11, 190))):
         waiting.add(name, lengths=lengths, work=float(lengths[0] * lengths[1]))
-    assert waiting.all(shares=Shares(spare_work=400.0)) == ["wide like", "tall"]
+    assert waiting.all(sizing=spare(400.0)) == ["wide like", "tall"]
 
 
 def test_urgent_tickets_come_before_similar_ones() -> None:
     waiting = Waiting(replace(LEVELS, most_rows=2))
     for name, length, level in (("a", 50, 1), ("alike", 50, 2), ("urgent", 60, 1)):
         waiting.add(name, lengths=(length,), work=float(length), priority=level)
-    assert waiting.next(shares=Shares(spare_work=100.0)) == "a urgent"
+    assert waiting.next(sizing=spare(100.0)) == "a urgent"

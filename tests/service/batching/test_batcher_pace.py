@@ -1,118 +1,75 @@
 """Batching never makes anything slower: closed loops of callers, run times as they were measured on CPUs
-and supposed for a GPU, in simulated time. The bound is what the workers do when fed one by one."""
+and supposed for others, in simulated time. See `simulated` for costs and contenders."""
 
-import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
-from models.manifest import Manifest
-from service.batching.batcher import Batcher, BatchLimits
-from service.observability.metrics import ModelMeters
-from service.workers.base import Arrays, RunResult
+from service.batching.batcher import BatchLimits
+from tests.service.batching.simulated import (
+    TEXT_COSTS,
+    Lengths,
+    Load,
+    Seconds,
+    compared,
+    minilm,
+    minilm_int8,
+    no_gain,
+    on_gpu,
+    perceptron,
+    resnet50,
+    texts,
+    tiles_of_rows,
+    tokens_of_4_to_120_words,
+    tokens_of_4_to_400_words,
+    vectors,
+    worse_together,
+)
 from tests.service.batching.test_batcher import text_manifest
-from tests.service.manifests import vector
-from tests.service.virtual_time import run_virtually
 
-Seconds = Callable[[int, int], float]
-"""(rows, length) → seconds of a run."""
-
-TRIP_S = 0.0002
-LIMITS = BatchLimits(max_batch_size=32, max_queue_rows=512, concurrency=2)
+NOISE = 0.04
+"""Runs are disturbed by up to a tenth, and sizes are tried now and then to learn what they cost."""
 
 
-def minilm(rows: int, length: int) -> float:
-    """MiniLM-L6 on one CPU thread, within 5 % of what was measured (see `service.batching.cost`): a fixed
-    part, a part per token, and caches that overflow."""
-    tokens = rows * length
-    overflow = 1 + 0.06 * min(1.0, max(0.0, (tokens - 512) / 1024))
-    return (0.0013 + 0.000128 * tokens) * overflow
+@pytest.mark.parametrize("length", [tokens_of_4_to_120_words, tokens_of_4_to_400_words])
+@pytest.mark.parametrize("seconds", TEXT_COSTS)
+@pytest.mark.parametrize("callers", [1, 3, 8, 64])
+def test_batching_by_default_is_never_slower_than_none(
+    seconds: Seconds, callers: int, length: Lengths
+) -> None:
+    load = texts(seconds, callers, length=length)
+    assert load.rate() > (1 - NOISE) * load.rate_one_by_one()
 
 
-def on_gpu(rows: int, length: int) -> float:
-    return 0.003 + 0.000005 * rows * length
+@pytest.mark.parametrize("length", [tokens_of_4_to_120_words, tokens_of_4_to_400_words])
+@pytest.mark.parametrize(
+    "seconds",
+    [cost for cost in TEXT_COSTS if cost.__name__ != "busy_gpu"],
+    ids=lambda cost: cost.__name__,
+)
+def test_padding_everything_that_waits_is_never_better(seconds: Seconds, length: Lengths) -> None:
+    """But for a cost that has no part per token at all up to 4,096."""
+    with_curve, padded = compared(texts(seconds, 64, length=length))
+    assert with_curve > padded
 
 
-def resnet50(rows: int, length: int) -> float:
-    return 0.023 * rows * (1.02 if rows > 1 else 1.0)
+@pytest.mark.parametrize(
+    ("seconds", "least"), [(minilm_int8, 1.04), (on_gpu, 4.0), (tiles_of_rows, 3.0)]
+)
+def test_what_batches_can_gain_they_do(seconds: Seconds, least: float) -> None:
+    assert compared(texts(seconds, 64))[0] > least
 
 
-def perceptron(rows: int, length: int) -> float:
-    return 0.00003 + 0.000003 * rows
-
-
-@dataclass
-class Load:
-    """`callers` in a closed loop over `workers`; each request as long as `length` says."""
-
-    seconds: Seconds
-    manifest: Manifest
-    length: Callable[[random.Random], int]
-    callers: int
-    limits: BatchLimits = LIMITS
-    requests: int = 900
-    noise: float = 0.1
-    batches: list[int] = field(default_factory=list)
-    latencies_s: list[tuple[int, float]] = field(default_factory=list)
-
-    def ratio(self) -> float:
-        """Throughput over what the workers would do one request at a time, without any trips."""
-        return run_virtually(self._play())
-
-    async def _play(self) -> float:
-        loop, chance = asyncio.get_running_loop(), random.Random(7)
-        done, bound_s, began = 0, 0.0, loop.time()
-        learned = self.requests // 5
-
-        async def run(inputs: Arrays) -> RunResult:
-            rows, length = inputs["x"].shape
-            took_s = self.seconds(rows, length) * chance.uniform(1 - self.noise, 1 + self.noise)
-            self.batches.append(rows)
-            await asyncio.sleep(took_s + TRIP_S)
-            return RunResult({"y": inputs["x"]}, took_s)
-
-        batcher = Batcher(run, self.manifest, self.limits, ModelMeters("m", 1), loop.time)
-
-        async def call() -> None:
-            nonlocal done, bound_s, began
-            while done < self.requests:
-                length = self.length(chance)
-                asked = loop.time()
-                await batcher.submit(self._item(length))
-                self.latencies_s.append((length, loop.time() - asked))
-                done += 1
-                if done == learned:
-                    began, bound_s = loop.time(), 0.0
-                bound_s += self.seconds(1, length)
-
-        await asyncio.gather(*(call() for _ in range(self.callers)))
-        elapsed_s = loop.time() - began
-        await batcher.close()
-        return bound_s / self.limits.concurrency / elapsed_s
-
-    def _item(self, length: int) -> Arrays:
-        if len(self.manifest.inputs) == 1:
-            return {"x": np.zeros(length, np.float32)}
-        return {"x": np.ones(length, np.int64), "mask": np.ones(length, np.int64)}
-
-
-def tokens_of_4_to_120_words(chance: random.Random) -> int:
-    return 2 + int(chance.randint(4, 120) * 1.3)
-
-
-def texts(seconds: Seconds, callers: int, limits: BatchLimits = LIMITS) -> Load:
-    return Load(seconds, text_manifest(), tokens_of_4_to_120_words, callers, limits)
-
-
-def vectors(seconds: Seconds, callers: int) -> Load:
-    return Load(seconds, vector(2), lambda _: 2, callers)
+@pytest.mark.parametrize("seconds", [no_gain, worse_together])
+def test_what_gains_nothing_is_run_alone(seconds: Seconds) -> None:
+    load = texts(seconds, 64)
+    load.rate()
+    assert np.mean(load.batches[len(load.batches) // 2 :]) < 1.2
 
 
 @pytest.mark.parametrize("callers", [2, 4, 32, 64])
-def test_mixed_texts_on_a_cpu_are_as_fast_as_one_by_one(callers: int) -> None:
+def test_mixed_texts_on_a_cpu_are_as_fast_as_sessions_without_a_server(callers: int) -> None:
     assert texts(minilm, callers).ratio() > 0.93
 
 

@@ -12,9 +12,10 @@ import pytest
 from models.manifest import Batching
 from service.batching.backlog import Backlog, QueueRules
 from service.batching.batcher import Batcher
+from service.batching.cost import CostCurve
 from service.batching.fairness import FairShares
-from service.batching.group import Shares
 from service.batching.limits import BatchLimits, limits_of
+from service.batching.sizing import Sizing
 from service.batching.ticket import Ticket
 from service.errors import QueueFull, QuotaExceeded
 from service.observability.metrics import ModelMeters
@@ -24,6 +25,7 @@ from tests.service.virtual_time import run_virtually
 
 RUN_S = 0.005
 CAPACITY = 2 / RUN_S
+SIZING = Sizing(CostCurve(), 1)
 LIMITS = limits_of(Batching(max_batch_size=1), workers=2)
 
 
@@ -33,7 +35,7 @@ def order(*callers: str) -> str:
     for number, caller in enumerate(callers):
         backlog.push(Ticket({}, 1, arrived=float(number), caller=caller))
     served = []
-    while batch := backlog.take(0.0, Shares()):
+    while batch := backlog.take(0.0, SIZING):
         served += [str(ticket.caller) for ticket in batch]
     assert not backlog.callers.rows, "nobody is remembered"
     return "".join(served)
@@ -52,10 +54,10 @@ def test_who_was_away_has_no_claim_on_the_past() -> None:
     for number in range(50):
         backlog.push(Ticket({}, 1, arrived=float(number), caller="a"))
     for _ in range(40):
-        backlog.take(0.0, Shares())
+        backlog.take(0.0, SIZING)
     for number in range(3):
         backlog.push(Ticket({}, 1, arrived=50.0 + number, caller="b"))
-    next_six = [backlog.take(0.0, Shares())[0].caller for _ in range(6)]
+    next_six = [backlog.take(0.0, SIZING)[0].caller for _ in range(6)]
     assert sorted(map(str, next_six)) == ["a", "a", "a", "b", "b", "b"]
 
 

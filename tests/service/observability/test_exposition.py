@@ -47,6 +47,9 @@ def filled() -> Metrics:
     meters.ran(4, [0.001, 0.002], 0.0001, 0.004, 0.0001)
     meters.dropped["deadline"] += 2
     meters.load_failures["exam"] += 1
+    meters.batches_bounded["cost"] += 1
+    meters.batch_limit_changes["late"] += 1
+    meters.latency_target_s = 0.02
     meters.session = SessionInfo("cuda", "cpu", 4)
     meters.written.prompt_tokens = 7
     meters.written.finished["stop"] += 1

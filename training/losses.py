@@ -26,6 +26,16 @@ def classification_loss(
     return -(smoothed * weights * log_p).sum() / (targets * weights).sum()
 
 
+def distillation_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    """How far the student's answers are from the teacher's, both logits [N, K] divided by `temperature` (G.
+    Hinton et al. 2015, arXiv:1503.02531): mean KL divergence, in nats, times the temperature's square, so
+    that its gradients stay as large as those of a loss on labels."""
+    learned = functional.log_softmax(logits.float() / temperature, dim=-1)
+    wanted = functional.log_softmax(taught.float() / temperature, dim=-1)
+    divergence = functional.kl_div(learned, wanted, reduction="batchmean", log_target=True)
+    return divergence * temperature**2
+
+
 def smooth(targets: Tensor, classes: int, smoothing: float) -> Tensor:
     """`smoothing` of every target shared among all classes (C. Szegedy et al. 2015, arXiv:1512.00567):
     float [N, K]; 0 leaves targets as they are."""

@@ -27,6 +27,7 @@ from training.finetuning import FrozenLayers, is_fine_tuned, layer_groups
 from training.initialisation import initialise
 from training.keeper import History, Keeper
 from training.progress import ProgressLine
+from training.pruning.callback import Pruning
 from training.report import Reporter
 from training.runs import RunFolder
 from training.work import Work
@@ -135,6 +136,9 @@ def _mechanics(config: RunConfig, report: Reporter) -> list[lightning.Callback]:
     pretrained = getattr(config, "pretrained", None)
     if pretrained is not None and pretrained.frozen_epochs:
         chosen.append(FrozenLayers(pretrained.frozen_epochs))
+    pruning = getattr(config, "pruning", None)
+    if pruning is not None and pruning.amount:
+        chosen.append(Pruning(pruning, report))
     return chosen
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training.losses import class_weights, classification_loss, smooth
+from training.losses import class_weights, classification_loss, distillation_loss, smooth
 
 LABELS = torch.tensor([0, 2, 2, 1, 0, 2])
 WEIGHTS = torch.tensor([0.5, 3.0, 1.0])
@@ -68,3 +68,20 @@ def test_the_weighted_gradient_of_a_rare_class_is_as_strong_as_that_of_a_common_
     classification_loss(logits, torch.from_numpy(labels), weights=weights).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert float(logits.grad.sum(dim=0).abs().max()) < 1e-6
+
+
+def test_a_student_that_says_what_its_teacher_says_has_nothing_to_learn() -> None:
+    logits = torch.randn(6, 4)
+    assert float(distillation_loss(logits, logits + 3, temperature=4)) == pytest.approx(0, abs=1e-5)
+
+
+def test_gradients_of_a_softened_loss_are_as_large_as_those_of_a_plain_one() -> None:
+    """The square of the temperature: without it they would be a sixteenth, at 4 (for small logits)."""
+    taught = 0.01 * torch.randn(64, 5)
+    sizes = []
+    for temperature in (1.0, 4.0):
+        logits = torch.zeros(64, 5, requires_grad=True)
+        distillation_loss(logits, taught, temperature).backward()
+        assert logits.grad is not None
+        sizes.append(float(logits.grad.norm()))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.02)

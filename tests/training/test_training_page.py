@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from training import cli
-from training.config import OptimConfig, PretrainedConfig
+from training.config import ConfigRecord, OptimConfig, PretrainedConfig
 from training.pipeline import Request, configure
-from training.tasks.image_settings import AugmentConfig
+from training.pruning.settings import PruningConfig
+from training.tasks.image_settings import AugmentConfig, TeacherConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^slipway (train .*)$", PAGE, flags=re.MULTILINE)
@@ -30,11 +31,15 @@ def test_a_command_is_one_that_the_recipe_takes(command: str) -> None:
 
 @pytest.mark.parametrize(
     ("group", "record"),
-    [("optim", OptimConfig), ("pretrained", PretrainedConfig), ("augment", AugmentConfig)],
+    [
+        ("optim", OptimConfig),
+        ("pretrained", PretrainedConfig),
+        ("augment", AugmentConfig),
+        ("pruning", PruningConfig),
+        ("teacher", TeacherConfig),
+    ],
 )
-def test_no_setting_of_a_shared_group_is_left_out(
-    group: str, record: type[OptimConfig | PretrainedConfig | AugmentConfig]
-) -> None:
+def test_no_setting_of_a_shared_group_is_left_out(group: str, record: type[ConfigRecord]) -> None:
     missing = [
         name
         for name in record.model_fields

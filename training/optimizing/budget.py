@@ -16,6 +16,9 @@ from pydantic import Field
 from models.manifest import Evaluation
 from training.config import ConfigRecord
 
+# Shares of few items are steps: 0.005 of 200 items is one, which 1 - 0.995 exceeds by rounding.
+_ROUNDING = 1e-9
+
 
 class Budget(ConfigRecord):
     """Limits; each holds where its figure exists."""
@@ -44,7 +47,7 @@ class Budget(ConfigRecord):
         if is_share(main):
             return _over(lost, self.points, f"loses {lost:.4f} of {main.metric}, more than")
         part = lost / abs(main.value) if main.value else float(lost > 0)
-        if part <= self.relative:
+        if part <= self.relative + _ROUNDING:
             return ""
         return f"loses {part:.2%} of {main.metric}, more than {self.relative:.2%}"
 
@@ -60,5 +63,4 @@ def is_share(main: Evaluation) -> bool:
 
 
 def _over(lost: float, limit: float, words: str) -> str:
-    # Shares of few items are steps: 0.005 of 200 items is one, which 1 - 0.995 exceeds by rounding.
-    return f"{words} {limit:g}" if lost > limit + 1e-9 else ""
+    return f"{words} {limit:g}" if lost > limit + _ROUNDING else ""

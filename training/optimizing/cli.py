@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from models.catalog import default_repository
@@ -106,7 +105,7 @@ def named_version(text: str) -> tuple[str, int | None]:
     return name, int(version) if at else None
 
 
-def _split(text: str | None) -> Sequence[str]:
+def _split(text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
     from training.optimizing.targets import named

@@ -26,8 +26,9 @@ from training.optimize import budget_of
 from training.optimizing import defaults, targets, verdict
 from training.optimizing.budget import Budget
 from training.optimizing.given_data import read_given
-from training.optimizing.of_bundle import BundleSubject, read_rows
+from training.optimizing.of_bundle import BundleSubject
 from training.optimizing.of_work import WorkSubject
+from training.optimizing.rows import read_rows
 from training.optimizing.search import Found, search
 from training.optimizing.sessions import REFERENCE, opened
 from training.optimizing.static import QUICK, THOROUGH

@@ -1,18 +1,15 @@
 """Which targets are tried when nobody names any, and why one cannot be tried on this machine."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import onnx
 
-from models.runtimes import known
-from models.runtimes.hardware import this_machine
+from models.runtimes.capabilities import probe
+from models.runtimes.hardware import Hardware
 from training.optimizing.subject import Subject
 from training.optimizing.targets import TARGETS, WEIGHT_ONLY, Target
 
-# Processors on which bfloat16 is computed and not only stored.
-_BF16 = frozenset({"avx512_bf16", "amx_bf16", "neon_bf16"})
 _MATRICES = ("MatMul", "Gemm")
 # Of a thorough search, where the work's own list is not empty.
 _MORE = ("fp32-optimized", "int8-dynamic", "int8-weight-only", "fp16")
@@ -48,30 +45,17 @@ def usable(targets: Sequence[Target]) -> tuple[Target, ...]:
     return tuple(target for target in targets if not why_not(target))
 
 
-def why_not(target: Target) -> str:
-    """Why figures of this target cannot be had here; empty: they can."""
-    reason = availability(target.runtime, target.provider)
-    if reason:
-        return reason
-    if target.compute == "bf16" and _BF16.isdisjoint(this_machine().instruction_sets):
-        return "this processor does not compute in bfloat16"
-    return ""
-
-
-def availability(runtime: str, provider: str) -> str:
-    """Why this runtime cannot use this provider here; empty: it can."""
-    if runtime not in {info.name for info in known()} or find_spec(runtime) is None:
-        return f"runtime {runtime} is not installed"
-    if provider == "cpu":
+def why_not(target: Target, machine: Hardware | None = None) -> str:
+    """Why figures of this target cannot be had here; empty: they can. `machine`: another one than this."""
+    for found in probe(machine):
+        if (found.runtime, found.provider) != (target.runtime, target.provider):
+            continue
+        if not found.is_available:
+            return found.why_not
+        if target.compute not in found.computes:
+            return f"this processor does not compute in {target.compute}"
         return ""
-    if not this_machine().gpus:
-        return f"there is no NVIDIA GPU here to measure {provider} on"
-    import onnxruntime
-
-    wanted = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}[provider]
-    if wanted not in onnxruntime.get_available_providers():
-        return f"this ONNX Runtime has no provider {provider}: install .[gpu]"
-    return ""
+    return f"{target.runtime} has no provider {target.provider}"
 
 
 def is_mostly_matrices(path: Path) -> bool:

@@ -117,8 +117,8 @@ def _plain_texts(bundle: Bundle, path: Path) -> GivenData:
         )
     texts = texts[:_MOST_ROWS]
     specs = bundle.manifest.inputs
-    halves = (list(_texts(encoder, specs, texts[start::2])) for start in (1, 0))
-    return GivenData(path.stem, *halves)
+    calibrating, judging = (list(_texts(encoder, specs, texts[start::2])) for start in (1, 0))
+    return GivenData(path.stem, calibrating, judging)
 
 
 def _labelled_pictures(bundle: Bundle, path: Path) -> GivenData:

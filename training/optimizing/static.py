@@ -3,7 +3,7 @@
 How a graph comes about:
     1. every calibrator learns ranges; the one whose graph answers closest to the reference is taken
     2. a graph over budget gets layers back: each layer's harm is measured with it alone in int8, and the
-       most harmful 1, 2, 4, … stay in floating point until the budget holds, or until half of them would
+       most harmful 1, 2, 4, … stay in floating point until the budget holds, or none would be left
 
 Both choices are made on rows that are neither calibrated with nor judged on, so that the figures on the test
 split stay honest; the budget alone, a yes or no, is asked of that split.
@@ -35,6 +35,7 @@ from training.optimizing.calibration import (
     learn_ranges,
     small_batches,
 )
+from training.optimizing.rows import require_rows
 from training.optimizing.sessions import predict_of, session_of
 from training.optimizing.subject import Subject
 from training.optimizing.targets import Target
@@ -106,7 +107,10 @@ class _Search:
         self._subject, self._target, self._scratch = subject, target, scratch
         self._file, self._tell = file, tell
         self._prepared = scratch / "prepared.onnx"
-        self._learning, self._choosing = _two_parts(list(small_batches(subject.calibration())))
+        batches = list(small_batches(subject.calibration()))
+        for batch in batches:
+            require_rows("calibration rows", batch, subject.inputs)
+        self._learning, self._choosing = _two_parts(batches)
 
     def run(self, effort: Effort, judge: Judge) -> Found:
         prepare(self._subject.graph, self._prepared)
@@ -136,14 +140,13 @@ class _Search:
     def _give_layers_back(self, calibrator: Calibrator, judge: Judge) -> Found:
         """The most harmful first; the number of them doubles until the budget holds."""
         order = self._by_harm(calibrator)
-        count = 1
-        while count <= max(1, len(order) // 2):
-            alone = tuple(order[:count])
-            self._tell(f"{self._target.name}: {count} of {len(order)} layers in fp32")
+        alone: tuple[str, ...] = ()
+        while len(alone) < len(order) - 1:
+            alone = tuple(order[: min(2 * len(alone) or 1, len(order) - 1)])
+            self._tell(f"{self._target.name}: {len(alone)} of {len(order)} layers in fp32")
             self._quantize(self._file, calibrator, without=alone)
             if not judge():
-                return Found(calibrator.name, len(order), alone)
-            count *= 2
+                break
         return Found(calibrator.name, len(order), alone)
 
     def _by_harm(self, calibrator: Calibrator) -> list[str]:

@@ -90,6 +90,12 @@ TARGETS: dict[str, Target] = {
             "a setting: the reference's graph, computed in bfloat16",
             compute="bf16",
         ),
+        Target(
+            "openvino",
+            "fp16",
+            "a setting: the reference's graph, computed in float16",
+            compute="fp16",
+        ),
         Target("openvino", "int8-static", _STATIC, form="int8-static", needs_calibration=True),
         Target(
             "openvino",

@@ -7,8 +7,14 @@ halves the time of a step where the CPU computes with it; `--set precision=fp32`
 
 from models.manifest import Batching
 from training.config import ConfigRecord, GateConfig, OptimConfig
-from training.networks.settings import ConvnextConfig, EfficientnetConfig, VitConfig
-from training.tasks.image_settings import AugmentConfig, ImageClassificationConfig
+from training.networks.settings import (
+    ConvnextConfig,
+    EfficientnetConfig,
+    ResidualConfig,
+    VitConfig,
+)
+from training.pruning.settings import PruningConfig
+from training.tasks.image_settings import AugmentConfig, ImageClassificationConfig, TeacherConfig
 
 # A photograph is still itself mirrored, a few pixels aside, or partly hidden; turned upside down or
 # with its colours inverted it hardly occurs.
@@ -81,6 +87,34 @@ def image_pretrained() -> ImageClassificationConfig:
             "pretrained": config.pretrained.model_copy(
                 update={"frozen_epochs": 1, "layer_decay": 0.75}
             ),
+        }
+    )
+
+
+def image_pruned() -> ImageClassificationConfig:
+    """ResNet-9 without half of the channels within its stages: taken out after 40 % of the steps, so that the
+    rest of them can mend it."""
+    config = _image("resnet", epochs=7, dropout=0.0, rate=3e-3, decay=0.05)
+    return config.model_copy(
+        update={
+            "recipe": "image-pruned",
+            "name": "image-pruned",
+            "pruning": PruningConfig(amount=0.5),
+        }
+    )
+
+
+def image_distilled() -> ImageClassificationConfig:
+    """A small residual network that a ResNet-9 teaches; `teacher.source` names another teacher."""
+    group = ResidualConfig(width=8)
+    config = _image("residual", epochs=8, dropout=0.0, rate=3e-3, decay=0.01, group=group)
+    return config.model_copy(
+        update={
+            "recipe": "image-distilled",
+            "name": "image-distilled",
+            # The teacher says what else a picture is like; smoothing would say so of all classes alike.
+            "label_smoothing": 0.0,
+            "teacher": TeacherConfig(weight=0.7),
         }
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lightning
 import numpy as np
+import torch
 from torch import nn
 
 from models.blocks import ClassificationPostprocessing
@@ -21,10 +22,12 @@ from training.data.images import ImageData, Pixels, normalise
 from training.data.shapes import read_shapes
 from training.networks.mirrored import Mirrored
 from training.pretrained_image import ImageCheckpoint
+from training.pruning.shrink import shrunk
 from training.tasks import classification
 from training.tasks.image_module import ImageClassifierModule
 from training.tasks.image_network import build_network, find_checkpoint, network_summary
 from training.tasks.image_settings import ImageClassificationConfig
+from training.tasks.image_teacher import Teacher, published_teacher, trained_teacher
 from training.tasks.image_work import ImageWork
 from training.work import Array, Arrays, CardTable, ExportPlan, Predict
 
@@ -37,6 +40,8 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
 
     temperature: float = 1.0
     _checkpoint: ImageCheckpoint | None = None
+    _teacher: Teacher | None = None
+    _teacher_accuracy: float | None = None
 
     def prepare(self) -> None:
         """Also reads the checkpoint of `pretrained.source`, which knows its pictures' side and colours."""
@@ -63,14 +68,28 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
 
     def data_summary(self) -> dict[str, str]:
         network = network_summary(self.config, self._checkpoint)
-        return {**super().data_summary(), "network": network}
+        summary = {**super().data_summary(), "network": network}
+        group = self.config.teacher
+        if group.weight:
+            first = f"{group.network}, which learns first, {group.epochs} epochs"
+            summary["teacher"] = group.source or first
+        return summary
 
     def lightning_module(self) -> ImageClassifierModule:
-        classes = len(self.class_names)
-        weights = losses.class_weights(self.images.train.labels, classes, self.config.class_weights)
+        config, images, classes = self.config, self.images, len(self.class_names)
+        weights = losses.class_weights(images.train.labels, classes, config.class_weights)
+        teacher = self._find_teacher() if config.teacher.weight else None
         return ImageClassifierModule(
-            self._network(), self.config, self.images.block, classes, weights
+            self._network(), config, images.block, classes, weights, teacher
         )
+
+    def _find_teacher(self) -> Teacher:
+        source = self.config.teacher.source
+        if source is not None:
+            self._teacher = published_teacher(source, self.class_names)
+        elif self._teacher is None:
+            self._teacher = trained_teacher(type(self), self.config, self.images)
+        return self._teacher
 
     def _network(self) -> nn.Module:
         return build_network(
@@ -106,7 +125,11 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         logits = TensorSpec(
             name="logits", dtype=DataType.FLOAT, shape=("batch", len(self.class_names))
         )
-        network = Mirrored(module.network) if self.config.mirror_average else module.network
+        pruning = self.config.pruning
+        is_smaller = pruning.amount and pruning.kind == "structured"
+        network = shrunk(module.network) if is_smaller else module.network
+        if self.config.mirror_average:
+            network = Mirrored(network)
         return ExportPlan(network, (image,), (logits,))
 
     def calibrate(self, predict: Predict) -> None:
@@ -120,6 +143,7 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
         test = self.images.test
         logits = self._logits(test.pixels, predict)
         figures = classification.evaluations(logits, self._held_out(), self.temperature)
+        figures = self._beside_the_teacher(figures)
         if not self._is_polarity_free:
             return figures
         inverted = self._logits(255 - test.pixels, predict).argmax(axis=1)
@@ -131,6 +155,21 @@ class ImageClassificationWork(ImageWork[ImageClassificationConfig]):
             interval=metrics.wilson_interval(right, len(test)),
         )
         return (*figures, swapped)
+
+    def _beside_the_teacher(self, figures: tuple[Evaluation, ...]) -> tuple[Evaluation, ...]:
+        """Its accuracy on the same pictures; nothing where there is none, or where it is not at hand."""
+        if self._teacher is None:
+            return figures
+        if self._teacher_accuracy is None:
+            test = self.images.test
+            parts = [
+                self._teacher(torch.from_numpy(rows).float() / 255).argmax(dim=1).numpy()
+                for rows in np.array_split(test.pixels, max(1, len(test) // _EVALUATION_BATCH))
+            ]
+            self._teacher_accuracy = metrics.accuracy(test.labels, np.concatenate(parts))
+        main, *others = figures
+        baselines = {**main.baselines, "teacher": self._teacher_accuracy}
+        return (main.model_copy(update={"baselines": baselines}), *others)
 
     def sample_inputs(self, batch: int, length: int | None) -> Arrays:  # noqa: ARG002
         """Test pictures, float32 [batch, C, S, S]; repeated where there are too few."""

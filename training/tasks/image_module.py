@@ -16,6 +16,7 @@ from training.data.augment import augment
 from training.data.mixing import mix
 from training.networks.layers import HasOwnLoss
 from training.tasks.image_settings import ImageClassificationConfig
+from training.tasks.image_teacher import Teacher
 
 
 class ImageClassifierModule(lightning.LightningModule):
@@ -32,8 +33,15 @@ class ImageClassifierModule(lightning.LightningModule):
         block: ImagePreprocessing,
         classes: int,
         class_weights: Tensor | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
+        """`teacher`: is shown the pictures that the network is shown."""
         super().__init__()
+        if isinstance(network, HasOwnLoss) and teacher is not None:
+            raise UsageError(
+                f"teacher.weight: network {config.network} has a loss of its own, which knows no teacher; "
+                "choose another network, or 0"
+            )
         if isinstance(network, HasOwnLoss) and class_weights is not None:
             raise UsageError(
                 f"class_weights=balanced: network {config.network} has a loss of its own, which takes "
@@ -44,6 +52,7 @@ class ImageClassifierModule(lightning.LightningModule):
         self._config = config
         self._scale = block.scale
         self._classes = classes
+        self._teacher = teacher
         self.register_buffer("_class_weights", class_weights, persistent=False)
         self.register_buffer("_mean", torch.tensor(block.mean).reshape(1, -1, 1, 1))
         self.register_buffer("_std", torch.tensor(block.std).reshape(1, -1, 1, 1))
@@ -63,12 +72,17 @@ class ImageClassifierModule(lightning.LightningModule):
             smoothed = losses.smooth(targets, self._classes, self._config.label_smoothing)
             loss = self.network.training_loss(image, smoothed)
         else:
+            logits = self.network(image)
             loss = losses.classification_loss(
-                self.network(image),
+                logits,
                 targets,
                 smoothing=self._config.label_smoothing,
                 weights=self._class_weights,
             )
+            if self._teacher is not None:
+                group = self._config.teacher
+                told = losses.distillation_loss(logits, self._teacher(changed), group.temperature)
+                loss = (1 - group.weight) * loss + group.weight * told
         self.log("train_loss", loss)
         return loss
 

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from training.config import ConfigRecord, LabelLossConfig, PretrainedConfig, RunConfig
 from training.networks import settings as networks
 from training.networks.registry import NETWORKS, PATTERN
+from training.pruning.settings import PruningConfig
 
 
 class ImageConfig(ConfigRecord):
@@ -136,8 +137,39 @@ class ImageNetworkConfig(ImageRunConfig):
         return self
 
 
+class TeacherConfig(ConfigRecord):
+    """Knowledge distillation (G. Hinton et al. 2015, arXiv:1503.02531): learning from another model too."""
+
+    weight: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="part of the loss that compares with the teacher, the rest with the labels; 0: none",
+    )
+    temperature: float = Field(
+        default=4.0,
+        gt=0,
+        description="both sides' logits are divided by it: above 1, what the teacher holds for unlikely "
+        "counts too",
+    )
+    source: str | None = Field(
+        default=None,
+        description="who teaches: NAME or NAME@VERSION in models/repository, or a version's folder, whose "
+        "labels hold all classes of the data. none: a network that learns from the same pictures first",
+    )
+    network: str = Field(
+        default="resnet",
+        pattern=PATTERN,
+        description="teacher that learns first: its family, with that family's default settings",
+    )
+    epochs: int = Field(default=5, ge=1, description="teacher that learns first: its passes")
+
+
 class ImageClassificationConfig(ImageNetworkConfig, LabelLossConfig):
     """A network of any family on labelled pictures."""
+
+    pruning: PruningConfig = PruningConfig()
+    teacher: TeacherConfig = TeacherConfig()
 
     own_data: Literal["digits", "shapes"] = Field(
         default="digits", description="what to learn without --data"
@@ -148,6 +180,18 @@ class ImageClassificationConfig(ImageNetworkConfig, LabelLossConfig):
         description="publish the mean over a picture and its mirror image: a little better, twice the work",
     )
     top_k: int = Field(default=3, ge=1, le=1000, description="labels in an answer by default")
+
+    @model_validator(mode="after")
+    def _publishes_what_was_pruned(self) -> Self:
+        if self.pruning.amount and self.keep != "last":
+            raise ValueError(
+                "pruning.amount: needs keep=last; the weights of the least loss may be of before the pruning"
+            )
+        if self.pruning.amount and self.patience_epochs:
+            raise ValueError(
+                "pruning.amount: needs patience_epochs=0, or a run may end before it prunes"
+            )
+        return self
 
     @model_validator(mode="after")
     def _mirrors_only_what_was_learned(self) -> Self:

@@ -110,6 +110,19 @@ RECIPES = (
         ("epochs=2",),
         ("epochs=5", "batch_size=32"),
     ),
+    _image(
+        "pruned",
+        "ResNet-9 that learns to do without half of its channels",
+        110,
+        ("resnet.width=8",),
+        ("epochs=30", "batch_size=128", "validation_fraction=0.05"),
+    ),
+    _image(
+        "distilled",
+        "a small network that a large one teaches (teacher.source: a published model)",
+        150,
+        ("teacher.network=lenet", "teacher.epochs=1", "residual.width=4"),
+    ),
     Recipe(
         name="detection",
         summary="find objects in pictures and box them in",

@@ -25,7 +25,7 @@ def publish_mlp(
 ) -> None:
     """Layers of those widths (128 → 256 → 256 → 10) with random weights, under each of the names."""
     staged.mkdir(parents=True)
-    (staged / MODEL_FILE).write_bytes(_graph(sizes))
+    (staged / MODEL_FILE).write_bytes(mlp_graph(sizes))
     for name in names:
         publish(repository, _draft(name, sizes), staged)
 
@@ -47,7 +47,8 @@ def _draft(name: str, sizes: Sequence[int]) -> ManifestDraft:
     )
 
 
-def _graph(sizes: Sequence[int]) -> bytes:
+def mlp_graph(sizes: Sequence[int] = _SIZES) -> bytes:
+    """The ONNX graph, x [batch, first of sizes] → y [batch, last of sizes]."""
     random = np.random.default_rng(0)
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []

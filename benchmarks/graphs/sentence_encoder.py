@@ -74,10 +74,15 @@ def tokens(batch: Sequence[str]) -> list[dict[str, np.ndarray]]:
 
 def publish_sentence_encoder(repository: Path, cache: Path, staged: Path) -> None:
     """As model `sentence-encoder`: ids and mask [batch, sequence] INT64 → sentence [batch, 384]."""
-    axes: tuple[str, ...] = ("batch", "sequence")
     staged.mkdir(parents=True)
     os.link(exported(cache), staged / MODEL_FILE)
-    draft = ManifestDraft(
+    publish(repository, draft(), staged)
+
+
+def draft() -> ManifestDraft:
+    """What a manifest says of it."""
+    axes: tuple[str, ...] = ("batch", "sequence")
+    return ManifestDraft(
         name=NAME,
         task="tensor",
         inputs=tuple(
@@ -89,7 +94,6 @@ def publish_sentence_encoder(repository: Path, cache: Path, staged: Path) -> Non
         postprocessing=TensorPostprocessing(),
         batching=Batching(max_batch_size=16),
     )
-    publish(repository, draft, staged)
 
 
 def exported(cache: Path) -> Path:

@@ -9,6 +9,7 @@ from benchmarks.scenarios.latency import SCENARIO as LATENCY
 from benchmarks.scenarios.many_models import SCENARIO as MANY_MODELS
 from benchmarks.scenarios.mlp import SCENARIO as MLP
 from benchmarks.scenarios.observability import SCENARIO as OBSERVABILITY
+from benchmarks.scenarios.optimization import SCENARIO as OPTIMIZATION
 from benchmarks.scenarios.overload import SCENARIO as OVERLOAD
 from benchmarks.scenarios.sentences import SCENARIO as SENTENCES
 from benchmarks.scenarios.start import SCENARIO as START
@@ -18,6 +19,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     LATENCY,
     CONVOLUTIONAL,
     SENTENCES,
+    OPTIMIZATION,
     GENERATION,
     GENERATION_STEP,
     GENERATION_LATENCY,

@@ -1,19 +1,17 @@
 """The slot cache: keys and values of every row, and the bindings that let the graph write in place.
 
-Owned by the engine, used from its thread alone. Memory is one numpy array per layer and side, shaped
-[rows, K, P, E] (letters as in graph.py). Rows [0, n) decode together, so a run over them sees a plain
-prefix of each array; a prefill sees one row. Past and present are bound to the same memory: the kernel
-then appends to the cache instead of copying it, which at 16 rows is 65 ms a step instead of 103.
+Owned by the engine, used from its thread alone. Memory is one tensor per layer and side, shaped
+[rows, K, P, E] (letters as in graph.py; `kv_memory` has it on the host or on a GPU). Rows [0, n) decode
+together, so a run over them sees a plain prefix of each; a prefill sees one row. Past and present are bound
+to the same memory: the kernel then appends to the cache instead of copying it, which at 16 rows is 65 ms a
+step instead of 103.
 
 Positions at or after a row's length hold garbage that is never read. That makes cancelling, failing and
 retrying free: nothing needs to be cleaned.
-
-Memory is mapped, not allocated: a page counts from its first use on, and `give_back` returns it.
 """
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,24 +19,30 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from models.runtimes.onnxruntime.cuda_copies import CudaCopies
 from service.generation.graph import DecoderGraph
+from service.generation.kv_memory import DeviceMemory, HostMemory, KvMemory, alias
 from service.generation.source_cache import SourceCache
 
 
 class SlotCache:
     """`rows` slots of `length` positions. `ids` and `lengths` are the inputs of the next decode run:
     per row the token that is not yet cached, and how many tokens are. `source`: what the encoder left of
-    sources of up to `source_tokens`, where the graph reads that."""
+    sources of up to `source_tokens`, where the graph reads that. `memory`: the one of the graph's place."""
 
-    def __init__(self, graph: DecoderGraph, rows: int, length: int, source_tokens: int = 0) -> None:
+    def __init__(
+        self,
+        graph: DecoderGraph,
+        rows: int,
+        length: int,
+        source_tokens: int = 0,
+        memory: KvMemory | None = None,
+    ) -> None:
         self.graph = graph
         self.rows = rows
         self.length = length
-        shape = (rows, graph.kv_heads, length, graph.head_size)
-        size = int(np.prod(shape)) * graph.cache_dtype.itemsize
-        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # shared memory cannot be given back
-        self._maps = [mmap.mmap(-1, size, private) for _ in graph.cache_names]
-        self.tensors = [np.frombuffer(m, graph.cache_dtype).reshape(shape) for m in self._maps]
+        self._memory = memory or _memory_of(graph, rows, length)
+        self._is_device = isinstance(self._memory, DeviceMemory)
         self.ids = np.zeros((rows, 1), np.int64)
         self.lengths = np.zeros(rows, np.int32)
         self._total = np.zeros(1, np.int32)
@@ -51,7 +55,12 @@ class SlotCache:
 
     @property
     def size_bytes(self) -> int:
-        return sum(tensor.nbytes for tensor in self.tensors)
+        return self._memory.size_bytes
+
+    @property
+    def tensors(self) -> list[NDArray[Any]]:
+        """Keys and values by layer, where the host can reach them; else none."""
+        return self._memory.tensors
 
     def decode(self, count: int) -> NDArray[np.float32]:
         """Feed the waiting token of rows [0, count); logits [count, V], valid until the next run.
@@ -62,6 +71,8 @@ class SlotCache:
         binding = self._decode_bindings.get(count)
         if binding is None:
             binding = self._decode_bindings[count] = self._bind_decode(count)
+        elif self._is_device:
+            self._bind_steps(binding, count)
         self.graph.session.run_with_iobinding(binding, self.graph.run_options)
         logits: NDArray[np.float32] = self._logits[:count]
         return logits
@@ -115,18 +126,8 @@ class SlotCache:
             self._row_bindings.clear()
 
     def give_back(self, row: int, start: int) -> None:
-        """Return the memory of a row's positions from `start` on; they read as zero afterwards."""
-        width = self.graph.head_size * self.graph.cache_dtype.itemsize
-        heads = 1 if start == 0 else self.graph.kv_heads  # a whole row lies in one piece
-        length = self.length * self.graph.kv_heads // heads
-        for memory in self._maps:
-            for head in range(heads):
-                begin = ((row * heads + head) * length + start) * width
-                end = (row * heads + head + 1) * length * width
-                begin = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
-                end = end // mmap.PAGESIZE * mmap.PAGESIZE
-                if begin < end:
-                    memory.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+        """Return the memory of a row's positions from `start` on, where that can be done."""
+        self._memory.give_back(row, start)
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` cached positions of one row over another, and what belongs to it."""
@@ -138,8 +139,7 @@ class SlotCache:
 
     def copy(self, source: int, target: int, start: int, stop: int) -> None:
         """The cached positions from `start` to `stop` alone."""
-        for tensor in self.tensors:
-            tensor[target, :, start:stop] = tensor[source, :, start:stop]
+        self._memory.copy(source, target, start, stop)
 
     def _feed(
         self,
@@ -154,6 +154,9 @@ class SlotCache:
         binding = self._row_bindings.get(row)
         if binding is None:
             binding = self._row_bindings[row] = self._bind_row(row)
+        elif self._is_device:
+            _bind_input(binding, "total", self._total)
+            _bind_input(binding, "seqlens_k", self._row_length)
         ids = np.ascontiguousarray(tokens.reshape(1, -1))
         wanted = np.arange(len(tokens) - len(logits), len(tokens), dtype=np.int64)
         _bind_input(binding, "ids", ids)
@@ -164,11 +167,17 @@ class SlotCache:
 
     def _bind_decode(self, count: int) -> ort.IOBinding:
         binding = self._bind_cache(slice(0, count))
-        _bind_input(binding, "ids", self.ids[:count])
-        _bind_input(binding, "seqlens_k", self.lengths[:count])
+        self._bind_steps(binding, count)
         _bind_input(binding, "logit_idx", self._every_row[:count])
         _bind_output(binding, "logits", self._logits[:count])
         return binding
+
+    def _bind_steps(self, binding: ort.IOBinding, count: int) -> None:
+        """What changes with every step. On the CPU the graph reads it where it lies; for a device binding
+        copies, so it is done before each run."""
+        _bind_input(binding, "total", self._total)
+        _bind_input(binding, "ids", self.ids[:count])
+        _bind_input(binding, "seqlens_k", self.lengths[:count])
 
     def _bind_row(self, row: int) -> ort.IOBinding:
         binding = self._bind_cache(slice(row, row + 1))
@@ -178,10 +187,7 @@ class SlotCache:
     def _bind_cache(self, rows: slice) -> ort.IOBinding:
         binding = self.graph.session.io_binding()
         _bind_input(binding, "total", self._total)
-        for name, tensor in zip(self.graph.cache_names, self.tensors, strict=True):
-            value = _alias(tensor[rows])
-            binding.bind_ortvalue_input(f"past.{name}", value)
-            binding.bind_ortvalue_output(f"present.{name}", value)
+        self._memory.bind(binding, rows)
         if self.source is not None:
             _bind_input(binding, "cross_lengths", self.source.lengths[rows])
             for name, tensor in zip(self.graph.cache_names, self.source.tensors, strict=True):
@@ -190,16 +196,14 @@ class SlotCache:
 
 
 def _bind_input(binding: ort.IOBinding, name: str, array: NDArray[Any]) -> None:
-    binding.bind_ortvalue_input(name, _alias(array))
+    binding.bind_ortvalue_input(name, alias(array))
 
 
 def _bind_output(binding: ort.IOBinding, name: str, array: NDArray[Any]) -> None:
-    binding.bind_ortvalue_output(name, _alias(array))
+    binding.bind_ortvalue_output(name, alias(array))
 
 
-def _alias(array: NDArray[Any]) -> ort.OrtValue:
-    """An OrtValue on the array's own memory; a silent copy would freeze the cache."""
-    value = ort.OrtValue.ortvalue_from_numpy(array)
-    if array.size:
-        assert value.data_ptr() == array.ctypes.data, "ONNX Runtime copied shared memory"
-    return value
+def _memory_of(graph: DecoderGraph, rows: int, length: int) -> KvMemory:
+    if graph.target.kind == "cpu":
+        return HostMemory(graph, rows, length)
+    return DeviceMemory(graph, rows, length, CudaCopies(graph.target.number))

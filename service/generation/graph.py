@@ -17,13 +17,16 @@ another caller's answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 from models.errors import BundleError
+from models.runtimes.onnxruntime.device import HOST, Target
+from models.runtimes.onnxruntime.providers import NAMES, Chain
+from models.runtimes.onnxruntime.session import check_started
 
 DIALECT_KEY = "slipway.dialect"
 DIALECT = "slipway.slot"
@@ -50,9 +53,25 @@ class GraphRefused(BundleError):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a graph computes and its cache lies. `complaints`: what could not be loaded for it."""
+
+    providers: Chain = field(default_factory=lambda: [NAMES["cpu"]])
+    target: Target = HOST
+    complaints: str = ""
+
+    @property
+    def is_device(self) -> bool:
+        return self.target.kind != "cpu"
+
+
+ON_CPU = Place()
+
+
+@dataclass(frozen=True)
 class DecoderGraph:
     """An open session and the sizes that the cache and the sampler need. `reads_source`: it is the decoder
-    of an encoder–decoder.
+    of an encoder–decoder. `target`: where its cache lies.
 
     `run_options` go with every run; setting `terminate` there lets the current one fail soon.
     """
@@ -64,6 +83,7 @@ class DecoderGraph:
     vocabulary: int
     cache_dtype: np.dtype[Any]
     reads_source: bool = False
+    target: Target = HOST
     run_options: ort.RunOptions = field(default_factory=ort.RunOptions)
 
     @property
@@ -72,13 +92,21 @@ class DecoderGraph:
         return tuple(f"{i}.{side}" for i in range(self.layers) for side in ("key", "value"))
 
 
-def open_graph(model: bytes, options: ort.SessionOptions | None = None) -> DecoderGraph:
-    """Open the graph on the CPU. Raises GraphRefused naming what breaks the contract."""
-    return check_graph(open_session(model, options, "decoder"))
+def open_graph(
+    model: bytes, options: ort.SessionOptions | None = None, place: Place = ON_CPU
+) -> DecoderGraph:
+    """Raises GraphRefused naming what breaks the contract, ProviderMissing where the place is not there."""
+    session = open_session(model, options, "decoder", place.providers)
+    if place.is_device:
+        check_started(session, "cuda", place.complaints)
+    return replace(check_graph(session), target=place.target)
 
 
 def open_session(
-    model: bytes, options: ort.SessionOptions | None, part: str
+    model: bytes,
+    options: ort.SessionOptions | None,
+    part: str,
+    providers: Chain | None = None,
 ) -> ort.InferenceSession:
     """`part`: encoder or decoder. Raises GraphRefused for graphs that cannot be opened, or whose rows
     would depend on each other."""
@@ -89,7 +117,9 @@ def open_session(
                 "one request would change another's answer; use a weight-only variant"
             )
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            model, options, providers=providers or ON_CPU.providers, enable_fallback=0
+        )
     except Exception as error:  # the runtime raises many kinds; the loader gets one
         raise GraphRefused(f"ONNX Runtime cannot open the {part} graph: {error}") from error
 

@@ -32,7 +32,14 @@ from service.generation.encoder_graph import ENCODER_FILE, EncoderGraph, open_en
 from service.generation.engine import SlotEngine
 from service.generation.exam import examine
 from service.generation.grammars import GrammarCompiler
-from service.generation.graph import CROSS_DIALECT, DecoderGraph, GraphRefused, open_graph
+from service.generation.graph import (
+    CROSS_DIALECT,
+    ON_CPU,
+    DecoderGraph,
+    GraphRefused,
+    Place,
+    open_graph,
+)
 from service.generation.limits import EngineLimits, limits_of
 from service.generation.request import GenerationEvent, GenerationRequest
 from service.generation.requests import Events, refusal
@@ -86,6 +93,7 @@ class GenerationHost:
         watch: StepWatch | None = None,
         on_stats: Callable[[EngineStats], None] = lambda _: None,
         model_file: str = MODEL_FILE,
+        place: Place = ON_CPU,
     ) -> None:
         """`on_stats` is called by the host's thread, at most once a second and when work has ended.
         `model_file`: the bundle's graph to serve (`service.selection.choice`)."""
@@ -98,9 +106,18 @@ class GenerationHost:
         post = bundle.manifest.postprocessing
         stop = post.stop_token_ids if isinstance(post, GenerationPostprocessing) else ()
         self._tolerance = bundle.manifest.tolerance
-        self._graph = open_graph(bundle.read(model_file), options)
+        self._graph = open_graph(bundle.read(model_file), options, place)
+        if place.is_device and self._graph.reads_source:
+            raise GraphRefused(
+                f"{bundle.name} reads a source, whose keys and values are kept on the CPU; serve it "
+                f"with --model-provider {bundle.name}=cpu"
+            )
         self._encoder = _encoder(bundle, self._graph, options)
         limits = limits or limits_of(bundle.manifest)
+        if (
+            place.is_device
+        ):  # the beginnings of prompts are kept by the host, which cannot reach them
+            limits = replace(limits, prefix_cache_bytes=0)
         model_id = f"{bundle.name}/{bundle.version}"
         self._engine = SlotEngine(
             self._graph, limits, stop, model_id=model_id, encoder=self._encoder
@@ -114,6 +131,11 @@ class GenerationHost:
         name = f"generation-{bundle.name}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def provider(self) -> str:
+        """That really computes, by the runtime's name."""
+        return str(self._graph.session.get_providers()[0])
 
     @property
     def is_alive(self) -> bool:

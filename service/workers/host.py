@@ -111,7 +111,7 @@ class ModelHost:
         choice = choice or reference(bundle.manifest, self.options.provider)
         if bundle.manifest.runner == "generation":
             difference = self._load_generation(handle, bundle, choice)
-            provider = "CPUExecutionProvider"
+            provider = self._generation[handle].provider
         else:
             difference, provider = self._load_batch(handle, bundle, choice)
         return LoadReport(
@@ -269,7 +269,9 @@ class ModelHost:
         from models.runtimes.onnxruntime import add_weights, session_options_of
         from service.generation.host import GenerationHost
         from service.generation.limits import limits_of
+        from service.generation.place import place_of
 
+        place = place_of(bundle, choice.file, choice.provider, self.options.gpu)
         session_options = session_options_of(self.options)
         weights = external_weights(bundle, choice.file)
         add_weights(session_options, weights)
@@ -284,6 +286,7 @@ class ModelHost:
             watch=lane,
             on_stats=lambda stats: self.on_stats(handle, stats),
             model_file=choice.file,
+            place=place,
         )
         del weights  # the session has its own copy now
         try:

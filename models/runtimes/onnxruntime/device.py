@@ -43,6 +43,9 @@ class Target(NamedTuple):
         return f"{'cpu' if self.kind == 'cpu' else 'gpu'}:{self.number}"
 
 
+HOST = Target("cpu", 0)
+
+
 @dataclass
 class Buffers:
     """For one set of input shapes. `outputs` is empty where the runtime allocates them. `graph`: the number
@@ -152,7 +155,7 @@ class DeviceRuns:
         binding = self._session.io_binding()
         bound: dict[str, ort.OrtValue] = {}
         for spec in self._inputs:
-            target = Target("cpu", 0) if spec.name in self._on_cpu else self._target
+            target = HOST if spec.name in self._on_cpu else self._target
             value = self._allocate(spec, inputs[spec.name].shape, target)
             binding.bind_ortvalue_input(spec.name, value)
             bound[spec.name] = value
@@ -169,17 +172,21 @@ class DeviceRuns:
         return Buffers(binding, bound, outputs, graph)
 
     def _allocate(self, spec: TensorSpec, shape: Sequence[int], target: Target) -> ort.OrtValue:
-        """From the session's arena, where it counts against the session's limit and goes with it."""
-        kind: Any = BY_ONNX[spec.dtype.value].numpy
-        place = (list(shape), kind, target.kind, target.number)
-        try:
-            return self._session.create_ortvalue_from_shape_and_type(*place)
-        except (
-            Exception
-        ) as error:  # a session without an allocator for that place says so in many ways
-            if is_out_of_memory(error):
-                raise
-            return ort.OrtValue.ortvalue_from_shape_and_type(*place)
+        return allocate(self._session, shape, BY_ONNX[spec.dtype.value].numpy, target)
+
+
+def allocate(
+    session: ort.InferenceSession, shape: Sequence[int], kind: Any, target: Target
+) -> ort.OrtValue:
+    """From the session's arena, where it counts against the session's limit and goes with it. `kind`: the
+    element type, numpy's. Raises what the runtime raises when there is no memory."""
+    place = (list(shape), kind, target.kind, target.number)
+    try:
+        return session.create_ortvalue_from_shape_and_type(*place)
+    except Exception as error:  # a session without an allocator for that place says so in many ways
+        if is_out_of_memory(error):
+            raise
+        return ort.OrtValue.ortvalue_from_shape_and_type(*place)
 
 
 def output_shapes(

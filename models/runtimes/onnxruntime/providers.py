@@ -11,6 +11,7 @@ from pydantic import Field
 
 from models.blocks.record import Record
 from models.runtimes.base import Provider, SessionOptions
+from models.runtimes.gpu import GpuOptions
 from models.runtimes.graph import Graph
 from models.runtimes.onnxruntime.profiles import ShapeProfile, profile_of
 
@@ -139,18 +140,22 @@ class Wish:
         return None
 
 
+def cuda_chain(gpu: GpuOptions, *, has_graphs: bool = False) -> Chain:
+    cuda = CudaOptions(
+        device_id=gpu.device_id,
+        gpu_mem_limit_bytes=gpu.memory_bytes,
+        use_tf32=gpu.tf32,
+        enable_cuda_graph=has_graphs,
+    )
+    return [(NAMES["cuda"], cuda.to_ort()), NAMES["cpu"]]
+
+
 def chain_of(graph: Graph, options: SessionOptions, wish: Wish) -> Chain:
     """Providers in order of preference; the last takes what no other can."""
     if options.provider == "cpu":
         return [NAMES["cpu"]]
     gpu, is_tensorrt = options.gpu, options.provider == "tensorrt"
-    cuda = CudaOptions(
-        device_id=gpu.device_id,
-        gpu_mem_limit_bytes=gpu.memory_bytes,
-        use_tf32=gpu.tf32,
-        enable_cuda_graph=wish.has_graphs and not is_tensorrt,
-    )
-    chain: Chain = [(NAMES["cuda"], cuda.to_ort()), NAMES["cpu"]]
+    chain = cuda_chain(gpu, has_graphs=wish.has_graphs and not is_tensorrt)
     if is_tensorrt:
         tensorrt = TensorRtOptions(
             device_id=gpu.device_id,

@@ -16,13 +16,20 @@ from models.errors import OutOfMemory, RunTooLong
 from models.runtimes.base import (
     Arrays,
     LoadOutOfMemory,
+    Provider,
     ProviderMissing,
     SessionInfo,
     SessionOptions,
 )
 from models.runtimes.graph import Graph
 from models.runtimes.onnxruntime.control import SHRINK, RunControl
-from models.runtimes.onnxruntime.device import DeviceRuns, Target, graph_sizes, is_bindable
+from models.runtimes.onnxruntime.device import (
+    HOST,
+    DeviceRuns,
+    Target,
+    graph_sizes,
+    is_bindable,
+)
 from models.runtimes.onnxruntime.errors import is_unshrinkable, refusal, translated
 from models.runtimes.onnxruntime.libraries import load_gpu_libraries, load_tensorrt_libraries
 from models.runtimes.onnxruntime.options import add_weights, session_options_of
@@ -31,7 +38,6 @@ from models.runtimes.onnxruntime.shrinkage import Shrinkage
 from models.runtimes.onnxruntime.signature import check_signature
 
 _BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
-_HOST = Target("cpu", 0)
 
 
 def open_session(graph: Graph, options: SessionOptions) -> "OnnxSession":
@@ -51,13 +57,38 @@ def open_session(graph: Graph, options: SessionOptions) -> "OnnxSession":
             if weaker is None:
                 raise refusal(graph.label, error) from error
             wish = weaker
-    if session.get_providers()[0] != NAMES[options.provider]:
-        raise ProviderMissing(
-            f"provider {options.provider!r} could not start on this machine: "
-            f"{complaints or 'is there a GPU, and a driver that is new enough?'}"
-        )
+    check_started(session, options.provider, complaints)
     check_signature(session, graph)
     return OnnxSession(session, graph, options, sizes if wish.has_graphs else ())
+
+
+def check_started(session: ort.InferenceSession, provider: Provider, complaints: str) -> None:
+    """Raises ProviderMissing where the runtime went on without it. `complaints`: what its libraries' loader
+    said."""
+    if session.get_providers()[0] != NAMES[provider]:
+        raise ProviderMissing(
+            f"provider {provider!r} could not start on this machine: "
+            f"{complaints or 'is there a GPU, and a driver that is new enough?'}"
+        )
+
+
+def check_available(provider: Provider) -> None:
+    """Raises ProviderMissing where this build of the runtime does not have it."""
+    available = ort.get_available_providers()
+    if NAMES[provider] not in available:
+        raise ProviderMissing(
+            f"provider {provider!r} is not in this ONNX Runtime (it has: {', '.join(available)}); "
+            "install the matching package or choose another --provider"
+        )
+
+
+def check_limit(label: str, size_bytes: int, limit_bytes: int) -> None:
+    """Raises LoadOutOfMemory for weights beyond what a model may have on the GPU; 0: no limit."""
+    if limit_bytes and size_bytes > limit_bytes:
+        raise LoadOutOfMemory(
+            f"{label}: its weights take {size_bytes:,} bytes of the {limit_bytes:,} that a model "
+            "may have on the GPU; raise --gpu-memory-bytes or serve a smaller variant"
+        )
 
 
 def _loaded(options: SessionOptions) -> str:
@@ -72,23 +103,14 @@ def _loaded(options: SessionOptions) -> str:
 
 def _check_wishes(graph: Graph, options: SessionOptions) -> None:
     """What can be told before the runtime is asked."""
-    available = ort.get_available_providers()
-    if NAMES[options.provider] not in available:
-        raise ProviderMissing(
-            f"provider {options.provider!r} is not in this ONNX Runtime (it has: "
-            f"{', '.join(available)}); install the matching package or choose another --provider"
-        )
+    check_available(options.provider)
     if options.compute != "fp32" and options.provider != "tensorrt":
         raise ProviderMissing(
             f"ONNX Runtime's provider {options.provider!r} computes what the graph says and cannot be "
             f"told {options.compute}; serve a variant with a graph of that precision"
         )
-    limit = options.gpu.memory_bytes
-    if options.provider != "cpu" and limit and graph.size_bytes > limit:
-        raise LoadOutOfMemory(
-            f"{graph.label}: its weights take {graph.size_bytes:,} bytes of the {limit:,} that a model "
-            "may have on the GPU; raise --gpu-memory-bytes or serve a smaller variant"
-        )
+    if options.provider != "cpu":
+        check_limit(graph.label, graph.size_bytes, options.gpu.memory_bytes)
 
 
 def _create(graph: Graph, options: SessionOptions, wish: Wish) -> ort.InferenceSession:
@@ -120,7 +142,7 @@ class OnnxSession:
         self._raw = {spec.name for spec in specs if spec.dtype is DataType.BFLOAT16}
         self._device: DeviceRuns | None = None
         self._turn = threading.Lock()
-        self._arena = _HOST.arena
+        self._arena = HOST.arena
         if options.provider != "cpu":
             target = Target("cuda", options.gpu.device_id)
             self._arena = target.arena

@@ -1,0 +1,61 @@
+"""Copies within a GPU's memory, by address: the runtime's own interface copies whole tensors only.
+
+Through the CUDA runtime library that ONNX Runtime has loaded; "CUDA Runtime API", memory management.
+"""
+
+import ctypes
+from typing import Any, Protocol
+
+import onnxruntime as ort
+
+from models.runtimes.onnxruntime.errors import translated
+
+_DEVICE_TO_DEVICE = 3  # cudaMemcpyKind
+
+
+class CudaRuntime(Protocol):
+    """Each returns a cudaError, 0 for none."""
+
+    def cudaSetDevice(self, device: Any, /) -> int: ...  # noqa: N802
+
+    def cudaMemcpy2D(self, *arguments: Any) -> int: ...  # noqa: N802
+
+    def cudaDeviceSynchronize(self) -> int: ...  # noqa: N802
+
+
+class CudaCopies:
+    """For one device."""
+
+    def __init__(self, device: int, library: CudaRuntime | None = None) -> None:
+        self._device = device
+        self._library: Any = library or _loaded()
+
+    def copy_2d(self, target: int, source: int, pitch: int, width: int, height: int) -> None:
+        """`height` lines of `width` bytes, `pitch` bytes apart on both sides. Raises RunError."""
+        self._check("cudaSetDevice", self._library.cudaSetDevice(ctypes.c_int(self._device)))
+        size = ctypes.c_size_t
+        code = self._library.cudaMemcpy2D(
+            ctypes.c_void_p(target),
+            size(pitch),
+            ctypes.c_void_p(source),
+            size(pitch),
+            size(width),
+            size(height),
+            ctypes.c_int(_DEVICE_TO_DEVICE),
+        )
+        self._check("cudaMemcpy2D", code)
+
+    def finish(self) -> None:
+        """Copies between places of a device return before they are done, and the runtime's own stream does
+        not wait for them."""
+        self._check("cudaDeviceSynchronize", self._library.cudaDeviceSynchronize())
+
+    def _check(self, call: str, code: int) -> None:
+        if code:
+            raise translated(RuntimeError(f"CUDA failure {code}: {call}"))
+
+
+def _loaded() -> Any:
+    """Raises OSError."""
+    major = str(ort.cuda_version).partition(".")[0]
+    return ctypes.CDLL(f"libcudart.so.{major}")

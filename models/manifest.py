@@ -85,6 +85,11 @@ class Batching(Record):
     allowed_batch_sizes: tuple[int, ...] = Field(
         default=(), description="batches are padded up to one of these"
     )
+    length_buckets: tuple[int, ...] = Field(
+        default=(),
+        description="axes that may be padded are padded up to one of these lengths, for runtimes that prepare "
+        "each shape anew; what is longer, or all without any, becomes as long as the longest of its batch",
+    )
     max_batch_tokens: int = Field(
         default=0, ge=0, description="padded tokens in one run; 0: no limit"
     )
@@ -105,6 +110,8 @@ class Batching(Record):
             sizes = getattr(self, name)
             if any(size < 1 for size in sizes):
                 raise ValueError(f"{name} {list(sizes)}: a batch has at least one item")
+        if any(length < 1 for length in self.length_buckets):
+            raise ValueError(f"length_buckets {list(self.length_buckets)}: lengths are positive")
         if self.default_priority_level > self.priority_levels:
             raise ValueError(
                 f"default_priority_level {self.default_priority_level} is not one of "

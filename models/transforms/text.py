@@ -195,17 +195,24 @@ def _require_both(encoding: Encoding) -> None:
             raise TextEmpty(f"the {name} text is empty; send at least one character")
 
 
-def pad_batch(rows: Sequence[Mapping[str, np.ndarray]], specs: Sequence[TensorSpec]) -> Row:
+def pad_batch(
+    rows: Sequence[Mapping[str, np.ndarray]],
+    specs: Sequence[TensorSpec],
+    least: Mapping[str, int] | None = None,
+) -> Row:
     """Stack rows (without batch axis) into batched arrays, padding only the axes that a spec allows.
 
-    Raises InputError when rows differ in an axis that may not be padded.
+    `least`: axis → how long it becomes at least, where it may be padded. Raises InputError when rows differ
+    in an axis that may not be padded.
     """
-    return {spec.name: _stack([row[spec.name] for row in rows], spec) for spec in specs}
+    return {
+        spec.name: _stack([row[spec.name] for row in rows], spec, least or {}) for spec in specs
+    }
 
 
-def _stack(arrays: list[np.ndarray], spec: TensorSpec) -> np.ndarray:
+def _stack(arrays: list[np.ndarray], spec: TensorSpec, least: Mapping[str, int]) -> np.ndarray:
     axis = spec.batch_axis if spec.batch_axis is not None else 0
-    if all(array.shape == arrays[0].shape for array in arrays):
+    if not least and all(array.shape == arrays[0].shape for array in arrays):
         return np.stack(arrays, axis)
     item_axes = [name for position, name in enumerate(spec.shape) if position != axis]
     if len({array.ndim for array in arrays}) != 1:
@@ -215,6 +222,8 @@ def _stack(arrays: list[np.ndarray], spec: TensorSpec) -> np.ndarray:
         differs = len({array.shape[position] for array in arrays}) > 1
         if differs and name not in spec.pad_axes:
             raise InputError(f"input {spec.name!r}: items of one batch differ in axis {name!r}")
+        if name in spec.pad_axes:
+            shape[position] = max(shape[position], least.get(str(name), 0))
     fill = False if arrays[0].dtype == bool else spec.pad_value
     padded = np.full((len(arrays), *shape), fill, dtype=arrays[0].dtype)
     for index, array in enumerate(arrays):

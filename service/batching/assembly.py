@@ -21,14 +21,24 @@ class Assembly:
     """How one model's items are stacked. `can_batch` is false when a tensor has no batch axis: then its
     value belongs to one request and nothing may join it."""
 
-    def __init__(self, manifest: Manifest, allowed_sizes: Sequence[int] = ()) -> None:
-        """`allowed_sizes`: ascending; a batch is filled up to the next of them."""
+    def __init__(
+        self,
+        manifest: Manifest,
+        allowed_sizes: Sequence[int] = (),
+        length_buckets: Sequence[int] = (),
+    ) -> None:
+        """Both ascend. `allowed_sizes`: a batch is filled up to the next of them; `length_buckets`: so is
+        every axis that may be padded, of a batch of one too."""
         self.inputs = manifest.inputs
         self.outputs = manifest.outputs
         self.can_batch = all(s.batch_axis is not None for s in (*self.inputs, *self.outputs))
         self._allowed = tuple(allowed_sizes) if self.can_batch else ()
         self._checks = [(s.name, BY_ONNX[s.dtype.value].numpy, len(s.shape)) for s in self.inputs]
         self._padded = frozenset(axis for spec in self.inputs for axis in spec.pad_axes)
+        self._axes = tuple(
+            dict.fromkeys(str(a) for s in self.inputs for a in s.shape if a in s.pad_axes)
+        )
+        self._buckets = tuple(length_buckets) if self._padded and self.can_batch else ()
         self._is_simple = not self._padded and all(s.batch_axis == 0 for s in self.inputs)
         self._cuts_rows_only = not self._padded and all(s.batch_axis == 0 for s in self.outputs)
         self._names = tuple(spec.name for spec in self.inputs)
@@ -78,7 +88,7 @@ class Assembly:
                 elif position != spec.batch_axis:
                     fixed.append(size)
         ticket.key = tuple(fixed)
-        ticket.lengths = tuple(lengths.values())
+        ticket.lengths = tuple(map(self._bucket, lengths.values()))
         ticket.work = float(ticket.rows * math.prod(ticket.lengths or fixed))
 
     def work(self, tickets: Sequence[Ticket]) -> float:
@@ -92,6 +102,11 @@ class Assembly:
         """Tickets of one key → one batch [B, …], filled up to an allowed size with copies of its last
         row, which are cut off again."""
         missing = self._missing(sum([ticket.rows for ticket in tickets])) if self._allowed else 0
+        if self._buckets:
+            rows = [row for ticket in tickets for row in self._rows(ticket)]
+            longest = map(max, zip(*(ticket.lengths for ticket in tickets), strict=True))
+            least = dict(zip(self._axes, longest, strict=True))
+            return pad_batch(rows + rows[-1:] * missing, self.inputs, least)
         if len(tickets) == 1 and not missing:
             return tickets[0].inputs
         if self._padded and len({ticket.lengths for ticket in tickets}) > 1:
@@ -113,7 +128,7 @@ class Assembly:
         if self.can_batch:
             for spec in self.outputs:
                 self._count(spec, outputs[spec.name], rows + missing)
-        if len(tickets) == 1 and not missing:
+        if len(tickets) == 1 and not missing and not self._buckets:
             return [self._single(outputs) if tickets[0].is_single else outputs]
         parts, start = [], 0
         for ticket in tickets:
@@ -125,6 +140,9 @@ class Assembly:
             parts.append(self._single(part) if ticket.is_single else part)
             start = end
         return parts
+
+    def _bucket(self, length: int) -> int:
+        return next((bucket for bucket in self._buckets if bucket >= length), length)
 
     def _missing(self, rows: int) -> int:
         """Rows up to the next allowed size."""

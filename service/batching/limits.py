@@ -25,6 +25,7 @@ class BatchLimits:
     concurrency: int = 1
     preferred_batch_size: tuple[int, ...] = ()
     allowed_batch_sizes: tuple[int, ...] = ()
+    length_buckets: tuple[int, ...] = ()
     priority_levels: int = 0
     default_priority_level: int = 0
     queue_timeout_s: float | None = None
@@ -67,6 +68,7 @@ def limits_of(
         concurrency=instances,
         preferred_batch_size=_up_to(most, batching.preferred_batch_size),
         allowed_batch_sizes=allowed,
+        length_buckets=tuple(sorted(set(batching.length_buckets))),
         priority_levels=levels,
         # The middle: most requests name none, and others may be more or less urgent than those.
         default_priority_level=batching.default_priority_level or (levels and levels // 2 + 1),

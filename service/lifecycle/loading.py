@@ -134,6 +134,7 @@ def tuned(batching: Batching, plan: TuningPlan | None) -> Batching:
         update={
             "max_batch_size": plan.max_batch_size,
             "max_queue_delay_microseconds": plan.max_queue_delay_microseconds,
+            "length_buckets": plan.length_buckets,
         }
     )
 

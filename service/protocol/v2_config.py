@@ -119,6 +119,8 @@ def _parameters(
         }
     if limits is not None and limits.allowed_batch_sizes:
         found["allowed_batch_sizes"] = ",".join(map(str, limits.allowed_batch_sizes))
+    if limits is not None and limits.length_buckets:
+        found["length_buckets"] = ",".join(map(str, limits.length_buckets))
     if limits is not None and limits.max_batch_tokens:
         found["max_batch_tokens"] = str(limits.max_batch_tokens)
     return {name: {"string_value": value} for name, value in found.items()}

@@ -119,3 +119,51 @@ def test_only_equal_shapes_have_equal_keys() -> None:
 
     assert key(2, 3, 4) == key(2, 3, 4)
     assert len({key(2, 3, 4), key(3, 2, 4), key(2, 3, 5), key(6, 1, 4)}) == 4
+
+
+# -- length buckets -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("length", "run"), [(1, 4), (4, 4), (5, 8), (9, 9)])
+def test_a_text_alone_is_padded_up_to_the_next_bucket_and_one_beyond_all_stays(
+    length: int, run: int
+) -> None:
+    assembly = Assembly(text_manifest(), length_buckets=(4, 8))
+    batch = tickets(assembly, text(2, length))
+    stacked = assembly.stack(batch)
+    assert stacked["x"].shape == stacked["mask"].shape == (2, run)
+    assert stacked["mask"].sum() == 2 * length, "padding is no text"
+
+
+def test_texts_of_one_bucket_count_as_equally_long() -> None:
+    assembly = Assembly(text_manifest(), length_buckets=(4, 8))
+    batch = tickets(assembly, text(1, 5), text(1, 8), text(2, 3))
+    assert [ticket.lengths for ticket in batch] == [(8,), (8,), (4,)]
+    assert assembly.work(batch) == 4 * 8
+    assert assembly.stack(batch)["x"].shape == (4, 8)
+
+
+def test_a_bucket_s_padding_reaches_nobody() -> None:
+    """Output y is as long as the input: each caller gets back what it sent."""
+    manifest = manifest_of(
+        inputs=(TensorSpec(name="x", dtype=DataType.FLOAT, shape=("b", "n"), pad_axes=("n",)),),
+        outputs=(TensorSpec(name="y", dtype=DataType.FLOAT, shape=("b", "n")),),
+    )
+    assembly = Assembly(manifest, length_buckets=(8,))
+    for lengths in ((3,), (3, 8, 5)):
+        sent = [{"x": np.full((1, n), n, np.float32)} for n in lengths]
+        batch = tickets(assembly, *sent)
+        answers = assembly.split({"y": assembly.stack(batch)["x"]}, batch)
+        assert [answer["y"].tolist() for answer in answers] == [s["x"].tolist() for s in sent]
+
+
+def test_buckets_go_together_with_allowed_sizes() -> None:
+    assembly = Assembly(text_manifest(), allowed_sizes=(4,), length_buckets=(8,))
+    batch = tickets(assembly, text(1, 2), text(2, 3))
+    assert assembly.stack(batch)["x"].shape == (4, 8)
+
+
+def test_a_model_without_axes_to_pad_knows_no_buckets() -> None:
+    assembly = Assembly(vector(2), length_buckets=(8,))
+    batch = tickets(assembly, numbers(1))
+    assert assembly.stack(batch)["x"] is batch[0].inputs["x"]

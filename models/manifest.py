@@ -87,8 +87,8 @@ class Batching(Record):
     )
     length_buckets: tuple[int, ...] = Field(
         default=(),
-        description="axes that may be padded are padded up to one of these lengths, for runtimes that prepare "
-        "each shape anew; what is longer, or all without any, becomes as long as the longest of its batch",
+        description="axes that may be padded are padded up to one of these lengths, for runtimes that "
+        "prepare each shape anew; what is longer, or all without any, is as long as the longest of its batch",
     )
     max_batch_tokens: int = Field(
         default=0, ge=0, description="padded tokens in one run; 0: no limit"

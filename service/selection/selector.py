@@ -6,6 +6,8 @@ when others fail, so that no candidate can take a version out of service, nor de
 """
 
 import asyncio
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -13,13 +15,14 @@ from typing import NamedTuple, Protocol, cast
 
 from models.bundle import Bundle
 from models.errors import BundleError, SlipwayError
+from models.manifest import Manifest
 from models.runtimes.hardware import fingerprint
 from service.selection.cache import Question, SelectionCache
 from service.selection.choice import Choice, variant_of
 from service.selection.decision import decide, is_final
 from service.selection.trial import Comparison, Trial
 from service.selection.wishes import Wishes, wanted
-from service.tuning.plan import TuningPlan, bundle_sha256, read_plan
+from service.tuning.plan import TuningPlan, read_plan
 from service.workers.base import LoadReport, WorkerPool
 
 _log = logging.getLogger("slipway.selection")
@@ -97,7 +100,9 @@ class Selector:
                 await asyncio.to_thread(self._cache.forget, question)
             return found
         await self._examined(bundle, Settled(base))
-        return Settled(await self._select(bundle, choices, question, is_starting), base)
+        found = Settled(await self._select(bundle, choices, question, is_starting), base)
+        # Alone as well: what it takes of the memory is told apart from the others'.
+        return found if found.choice.what == base.what else await self._examined(bundle, found)
 
     async def _examined(self, bundle: Bundle, settled: Settled) -> Settled:
         """Or its fallback, examined; raises when there is none, or when it fails too."""
@@ -162,12 +167,19 @@ class Selector:
 
     def _question(self, bundle: Bundle, choices: list[Choice]) -> Question:
         plan = f"{self._threads}; {self._time_s:g} s"
-        return Question(self._hardware(), bundle_sha256(bundle), plan, choices)
+        return Question(self._hardware(), identity(bundle.manifest), plan, choices)
 
     def _why_first(self, choices: list[Choice]) -> str:
         if len(choices) == 1:
             return "nothing else fulfils what is asked for here"
         return "as it was exported" if self._is_on else "as it was exported: selection is off"
+
+
+def identity(manifest: Manifest) -> str:
+    """The same for the same graphs under the same description, whenever they were published: a bare graph
+    is imported anew at every start."""
+    members = manifest.model_dump(mode="json", exclude={"created_at"})
+    return hashlib.sha256(json.dumps(members, sort_keys=True).encode()).hexdigest()
 
 
 def fallback_from(choice: Choice, fallback: Choice, error: SlipwayError) -> Choice:

@@ -21,7 +21,7 @@ LOOSE = Tolerance(atol=0.5, rtol=0.1)
 
 def variant(precision: str, **more: object) -> Variant:
     measured = {"size_bytes": 1, "accuracy_delta": 0.0, "max_difference": 0.1, "tolerance": LOOSE}
-    return Variant(precision=precision, **{**measured, **more})  # type: ignore[arg-type]
+    return Variant(precision=precision, **{**measured, **more})
 
 
 INT8 = variant("int8-static", file="variants/int8-static.onnx")

@@ -4,6 +4,9 @@ Made from the manifest and from what the batcher obeys, so operators' settings s
 field for stands in `parameters`, whose values are strings.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from models.blocks import ClassificationPostprocessing
 from models.datatypes import DataType
 from models.manifest import MODEL_FILE, Manifest, TensorSpec
@@ -18,10 +21,14 @@ _TYPES = {DataType.FLOAT16: "FP16", DataType.BFLOAT16: "BF16", DataType.FLOAT: "
 
 
 def model_config(
-    manifest: Manifest, limits: BatchLimits | None, provider: str, choice: Choice | None = None
+    manifest: Manifest,
+    limits: BatchLimits | None,
+    provider: str,
+    choice: Choice | None = None,
+    details: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, object]:
     """`limits` None: the version runs no batches (it generates). `provider`: where it computes, by ONNX
-    Runtime's name. `choice` None: not settled yet."""
+    Runtime's name. `choice` None: not settled yet. `details`: what its session says of itself."""
     runtime = REFERENCE_RUNTIME if choice is None else choice.runtime
     is_batched = limits is not None and _has_batch_first(manifest)
     config: dict[str, object] = {
@@ -39,7 +46,10 @@ def model_config(
             }
         ],
         "default_model_filename": MODEL_FILE if choice is None else choice.file,
-        "parameters": _parameters(manifest, limits, choice),
+        "parameters": {
+            **_strings(details),
+            **_parameters(manifest, limits, choice),
+        },
         "model_warmup": [],
     }
     if limits is not None and is_batched:
@@ -123,4 +133,8 @@ def _parameters(
         found["length_buckets"] = ",".join(map(str, limits.length_buckets))
     if limits is not None and limits.max_batch_tokens:
         found["max_batch_tokens"] = str(limits.max_batch_tokens)
+    return _strings(found)
+
+
+def _strings(found: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return {name: {"string_value": value} for name, value in found.items()}

@@ -83,7 +83,8 @@ def _metadata(request: Request, found: ServedModel) -> Json:
 def _config(request: Request, found: ServedModel) -> Json:
     settings: Settings = request.app.state.settings
     provider = "" if found.report is None else found.report.provider
-    body = model_config(found.manifest, _limits(found, settings), provider, found.choice)
+    details = {} if found.report is None else found.report.details
+    body = model_config(found.manifest, _limits(found, settings), provider, found.choice, details)
     return Json({**body, "version_policy": version_policy(settings.version_policy)})
 
 

@@ -77,7 +77,10 @@ def test_the_labels_file_stands_at_its_output_and_a_gpu_is_called_one() -> None:
     block = ClassificationPostprocessing(output="z", labels="names.txt")
     manifest = manifest_of([("x", DataType.FLOAT, ("batch",))], outputs)
     manifest = manifest.model_copy(update={"postprocessing": block})
-    config = model_config(manifest, limits_of(manifest.batching, 1), "CUDAExecutionProvider")
+    details = {"cuda_graphs": "batches of 1, 8"}
+    limits = limits_of(manifest.batching, 1)
+    config = model_config(manifest, limits, "CUDAExecutionProvider", details=details)
+    assert config["parameters"]["cuda_graphs"] == {"string_value": "batches of 1, 8"}
     assert [output["label_filename"] for output in config["output"]] == ["", "names.txt"]
     assert config["instance_group"][0]["kind"] == "KIND_GPU"
 

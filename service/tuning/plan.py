@@ -78,9 +78,13 @@ class TuningPlan(Record):
         return (json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode()
 
 
+def plan_name(version: int) -> str:
+    return f"tuning-{version}.json"
+
+
 def plan_file(bundle: Bundle) -> Path:
     """Where the plan of a version lies, whether or not there is one."""
-    return bundle.path.parent / f"tuning-{bundle.version}.json"
+    return bundle.path.parent / plan_name(bundle.version)
 
 
 def is_plan_file(name: str) -> bool:
@@ -111,10 +115,13 @@ def write_plan(bundle: Bundle, plan: TuningPlan) -> Path:
     return target
 
 
-def read_plan(bundle: Bundle, hardware: str | None = None) -> TuningPlan | None:
+def read_plan(
+    bundle: Bundle, hardware: str | None = None, *, warns: bool = True
+) -> TuningPlan | None:
     """The plan of this very bundle for this machine (or for `hardware`, a fingerprint); never raises.
 
-    None without a file; None and one warning for a file that is damaged, or of another bundle or machine.
+    None without a file; None and one warning, unless somebody else warns, for a file that is damaged, or of
+    another bundle or machine.
     """
     file = plan_file(bundle)
     if not os.path.lexists(file):
@@ -130,6 +137,8 @@ def read_plan(bundle: Bundle, hardware: str | None = None) -> TuningPlan | None:
         why = f"{where}: {first['msg']}" if where else first["msg"]
     if not why:
         return plan
+    if not warns:
+        return None
     _log.warning(
         "%s/%d: %s is ignored: %s; `slipway tune %s` writes it anew",
         *(bundle.name, bundle.version, file.name, why, bundle.name),

@@ -111,7 +111,7 @@ def test_a_device_gives_nothing_to_the_prefix_cache_and_nothing_back(
     assert on_device.copies == len(tiny.graph.cache_names)
 
 
-# -- CUDA's own copies ----------------------------------------------------------------------------------
+# -- CUDA's own copies -----------------------------------------------------------------------------
 
 
 class FakeCuda:

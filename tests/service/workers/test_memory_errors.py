@@ -55,7 +55,7 @@ def test_both_errors_cross_with_what_the_log_needs() -> None:
         assert (found.message, found.detail) == (error.message, error.detail)
 
 
-# -- a device that is lost -----------------------------------------------------------------------------
+# -- a device that is lost -------------------------------------------------------------------------
 
 
 class Line:
@@ -123,7 +123,7 @@ def test_a_worker_that_ran_out_of_memory_goes_on(monkeypatch: pytest.MonkeyPatch
     assert held.is_closed
 
 
-# -- batches --------------------------------------------------------------------------------------------
+# -- batches ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.anyio

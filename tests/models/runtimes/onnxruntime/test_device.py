@@ -50,7 +50,7 @@ def ask(session: OnnxSession, count: int, first: float = 1.0) -> None:
     np.testing.assert_array_equal(session.run(given)["y"], 2 * given["x"])
 
 
-# -- buffers --------------------------------------------------------------------------------------
+# -- buffers ---------------------------------------------------------------------------------------
 
 
 def test_buffers_are_made_once_per_shape_and_filled_anew(gpu: FakeGpu) -> None:
@@ -118,7 +118,7 @@ def test_strings_and_bfloat16_are_not_bound() -> None:
     assert not is_bindable(graph_of(graphs.identity(DataType.BFLOAT16)))
 
 
-# -- captured graphs ------------------------------------------------------------------------------
+# -- captured graphs -------------------------------------------------------------------------------
 
 
 def test_every_allowed_batch_size_has_a_captured_graph_of_its_own(gpu: FakeGpu) -> None:
@@ -175,7 +175,7 @@ def test_a_model_that_cannot_be_captured_is_served_without_and_says_so(gpu: Fake
     assert session.describe().details["cuda_graphs"] == "none can be captured"
 
 
-# -- memory ---------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------------------
 
 
 def test_no_memory_for_a_batch_is_an_error_of_its_own_and_the_session_lives(gpu: FakeGpu) -> None:
@@ -261,7 +261,7 @@ def test_a_closed_session_holds_nothing(gpu: FakeGpu) -> None:
     assert gpu.sessions
 
 
-# -- the real runtime, with the CPU in the GPU's place -----------------------------------------------
+# -- the real runtime, with the CPU in the GPU's place ---------------------------------------------
 
 
 @pytest.fixture

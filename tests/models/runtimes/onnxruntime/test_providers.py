@@ -140,7 +140,7 @@ def test_without_a_folder_no_engine_is_kept() -> None:
     assert "trt_engine_cache_enable" not in told("tensorrt")[TENSORRT]
 
 
-# -- opening ----------------------------------------------------------------------------------------
+# -- opening ---------------------------------------------------------------------------------------
 
 
 def test_a_graph_that_tensorrt_takes_in_parts_is_built_for_shapes_as_they_come(
@@ -191,7 +191,7 @@ def test_a_gpu_that_does_not_start_is_an_error(gpu: FakeGpu) -> None:
         open_session(a_graph(), on("cuda"))
 
 
-# -- settings ---------------------------------------------------------------------------------------
+# -- settings --------------------------------------------------------------------------------------
 
 
 def test_settings_become_options_that_survive_the_way_to_a_worker() -> None:

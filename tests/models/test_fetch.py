@@ -213,3 +213,22 @@ def test_what_is_no_archive_is_said_to_be_none(
 def test_impossible_arguments_are_usage_errors(url: str, checksum: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         fetch(url, checksum, tmp_path / "here")
+
+
+def test_a_tuning_plan_in_an_archive_is_left_out_and_one_here_stays(
+    draft: ManifestDraft, stage: Stage, shelf: tuple[type[Shelf], str], tmp_path: Path
+) -> None:
+    """A plan is of the machine that it was measured on; bundles travel without."""
+    source, repository = tmp_path / "source", tmp_path / "repository"
+    publish(source, draft, stage(b"one"))
+    (source / "tiny" / "tuning-1.json").write_text("there")
+    (repository / "tiny").mkdir(parents=True)
+    (repository / "tiny" / "tuning-1.json").write_text("here")
+    handler, url = shelf
+    handler.content = pack(source, "tiny")
+    fetch(url, sha256(handler.content), repository)
+    assert [bundle.version for bundle in scan(repository).bundles] == [1]
+    assert (repository / "tiny" / "tuning-1.json").read_text() == "here"
+    (repository / "tiny" / "tuning-1.json").unlink()
+    fetch(url, sha256(handler.content), repository)
+    assert not (repository / "tiny" / "tuning-1.json").exists()

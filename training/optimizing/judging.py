@@ -46,7 +46,7 @@ class Judged:
 def know(subject: Subject, evaluation: tuple[Evaluation, ...] = ()) -> Known:
     """Ask the reference. `evaluation`: its figures, where they are known. Raises BundleError, RunError."""
     with opened(subject, REFERENCE) as reference:
-        ask = remembering(reference.predict)
+        ask = _judging(subject, reference.predict)
         evaluation = evaluation or subject.evaluate(ask)
         scores = subject.item_scores(ask)
         samples = _samples(subject)
@@ -60,7 +60,7 @@ def judge(subject: Subject, target: Target, known: Known, budget: Budget) -> Jud
     """Raises BundleError where the runtime refuses the graph, RunError where it cannot run it."""
     with opened(subject, target) as variant:
         compared = _compared(known, variant.predict)
-        ask = remembering(variant.predict)
+        ask = _judging(subject, variant.predict)
         evaluation = subject.evaluate(ask)
         scores = subject.item_scores(ask)
         exam = exam_of(known.golden, variant.predict, subject.tolerance, compared.max_difference)
@@ -89,6 +89,11 @@ def judge(subject: Subject, target: Target, known: Known, budget: Budget) -> Jud
         or ("" if subject.has_own_exams else exam.objection)
     )
     return Judged(record, cosine, objection)
+
+
+def _judging(subject: Subject, predict: Predict) -> Predict:
+    """The same rows are asked for figures and again for the scores of items, where there are those."""
+    return remembering(predict) if subject.scores_items else predict
 
 
 def _samples(subject: Subject) -> list[Arrays]:

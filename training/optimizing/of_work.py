@@ -30,6 +30,7 @@ class WorkSubject(Subject):
         self.tolerance = tolerance or Tolerance()
         self.is_embedding = work.config.task in _EMBEDDINGS
         self.has_own_exams = work.serves_variants
+        self.scores_items = type(work).item_scores is not Work.item_scores
         self.timed_batches = work.timed_batches
 
     def precisions(self) -> tuple[str, ...]:

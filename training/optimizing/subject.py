@@ -23,6 +23,8 @@ class Subject(ABC):
     tolerance: Tolerance
     # Answers are vectors that are compared by their direction.
     is_embedding: bool
+    # Whether `item_scores` gives any; answers are remembered for it, which of dense ones would be gigabytes.
+    scores_items: bool = True
     # Each variant's golden exam is its own, with its own answers.
     has_own_exams: bool = False
     # Batch sizes at which variants are timed.

@@ -71,3 +71,34 @@ def _memory_limit(folder: Path) -> int | None:
             continue
         return None if limit >= _NO_LIMIT_BYTES else limit
     return None
+
+
+def memory_room_bytes(*, proc: Path = PROC, cgroup: Path = CGROUP) -> int | None:
+    """What the cgroups above us still allow: the least of limit minus use, where cached files that can be
+    dropped do not count as used. None without a limit."""
+    rooms = []
+    for folder in _own_groups("memory", proc, cgroup):
+        limit = _memory_limit(folder)
+        used = None if limit is None else _memory_used(folder)
+        if limit is not None and used is not None:
+            rooms.append(max(limit - used, 0))
+    return min(rooms, default=None)
+
+
+def _memory_used(folder: Path) -> int | None:
+    """Working set of a cgroup, v2 or v1: all but inactive file pages, as Kubernetes counts it."""
+    for name, inactive in (
+        ("memory.current", "inactive_file"),
+        ("memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            used = int((folder / name).read_text())
+        except (OSError, ValueError):  # not this version of cgroups
+            continue
+        try:
+            lines = (folder / "memory.stat").read_text().splitlines()
+            cached = {name: int(value) for name, value in (line.split() for line in lines)}
+        except (OSError, ValueError):
+            cached = {}
+        return max(used - cached.get(inactive, 0), 0)
+    return None

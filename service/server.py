@@ -168,16 +168,20 @@ def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     def count(reason: str) -> None:
         metrics.worker_restarts[reason] += 1
 
-    return _pool_class(settings)(
+    pool = _pool_class(settings)(
         workers,
         options,
         wide_threads=wide,
         hang_timeout_s=settings.hang_timeout_s,
         load_timeout_s=settings.load_timeout_s,
         load_memory_bytes=settings.load_memory_bytes,
+        memory_limit_bytes=settings.memory_limit_bytes,
+        max_batch_size=settings.max_batch_size,
         on_restart=count,
         on_stats=measured,
     )
+    metrics.memory = pool.memory.to_json
+    return pool
 
 
 def _pool_class(settings: Settings) -> "type[ProcessPool]":

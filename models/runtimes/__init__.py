@@ -44,6 +44,11 @@ def known() -> list[RuntimeInfo]:
 def open_session(name: str, graph: Graph, options: SessionOptions) -> Session:
     """Raises UsageError for an unknown runtime, RuntimeMissing for one that is not installed, BundleError
     when the runtime refuses the graph."""
+    return preload(name)(graph, options)
+
+
+def preload(name: str) -> OpenSession:
+    """Import a runtime, once. Raises UsageError or RuntimeMissing."""
     info = _RUNTIMES.get(name)
     if info is None:
         raise UsageError(f"there is no runtime {name!r}; known: {', '.join(sorted(_RUNTIMES))}")
@@ -54,7 +59,7 @@ def open_session(name: str, graph: Graph, options: SessionOptions) -> Session:
         if (error.name or "").partition(".")[0] != info.package:
             raise
         raise RuntimeMissing(f"runtime {name!r} is not installed: {info.install}") from error
-    return factory(graph, options)
+    return factory
 
 
 register(

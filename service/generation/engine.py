@@ -81,6 +81,11 @@ class SlotEngine:
         self._decode = Decode(limits, self.slots, self.requests, self._stats)
 
     @property
+    def kv_total_bytes(self) -> int:
+        """Of keys and values, what all requests together may come to need."""
+        return self.ledger.total_bytes + self.limits.slots * self.ledger.source_bytes
+
+    @property
     def rows(self) -> list[Row]:
         """Those that decode, in the order of the cache."""
         return self.slots.rows
@@ -141,6 +146,6 @@ class SlotEngine:
             slots=self.limits.slots,
             kv_reserved_bytes=self.ledger.reserved_bytes
             + self.ledger.places * self.ledger.source_bytes,
-            kv_total_bytes=self.ledger.total_bytes + self.limits.slots * self.ledger.source_bytes,
+            kv_total_bytes=self.kv_total_bytes,
             prefix_cache_bytes=self.prefixes.size_bytes,
         )

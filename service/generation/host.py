@@ -133,6 +133,13 @@ class GenerationHost:
         self._thread.start()
 
     @property
+    def promised_bytes(self) -> int:
+        """What requests may come to need of this process's memory: keys, values, beginnings of prompts."""
+        engine = self._engine
+        kept = engine.limits.prefix_cache_bytes
+        return kept if self._graph.target.kind != "cpu" else kept + engine.kv_total_bytes
+
+    @property
     def provider(self) -> str:
         """That really computes, by the runtime's name."""
         return str(self._graph.session.get_providers()[0])

@@ -9,6 +9,7 @@ from service.observability.batching_families import BATCHING
 from service.observability.engine_meters import MEASURES
 from service.observability.family import Cell, Family, HistogramFamily, Sample
 from service.observability.histogram import Histogram
+from service.observability.memory_families import MEMORY
 from service.observability.meters import Dump, ModelMeters
 from service.observability.metrics import Metrics
 from service.observability.samples import MODEL, REASON, by_reason, labels_of, per_model
@@ -287,6 +288,7 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         (*MODEL, "runtime", "precision", "provider"),
         _session("runtime", "precision", provider="active_provider"),
     ),
+    *MEMORY,
     Family(
         "worker_restarts_total",
         "counter",

@@ -54,6 +54,7 @@ class Metrics:
         self.pids: Callable[[], dict[str, int]] = dict
         self.is_server_ready: Callable[[], bool] = lambda: False
         self.required: Callable[[], Iterable[str]] = tuple
+        self.memory: Callable[[], Dump] = dict  # of the front end that owns the workers
         self.gather: Callable[[], Awaitable[list[Dump]]] | None = None
         self.frontends: list[Dump] = []
 
@@ -114,6 +115,7 @@ class Metrics:
             "is_ready": bool(self.is_server_ready()),
             "required": sorted(self.required()),
             "pids": self.pids(),
+            "memory": self.memory(),
         }
 
     def _forget_old(self, name: str) -> None:
@@ -151,6 +153,8 @@ def merged(own: Metrics, dumps: Sequence[Dump]) -> Metrics:
     alive = [dump for dump in dumps if dump["is_alive"]]
     required = {name for dump in alive for name in dump["required"]}
     pids = {name: pid for dump in alive for name, pid in dump["pids"].items()}
+    memory: Dump = next((dump["memory"] for dump in alive if dump["memory"]), {})
+    total.memory = lambda: memory
     total.frontends = alive
     total.pids = lambda: pids
     total.records_dropped = lambda: dict(dropped)

@@ -11,12 +11,14 @@ import numpy as np
 
 from models.bundle import Bundle
 from service.selection.choice import Choice
+from service.workers.footprint import Footprint
 
 if TYPE_CHECKING:
     from service.generation.request import GenerationEvent, GenerationRequest
 
 Arrays = dict[str, np.ndarray]
 REFERENCE = Choice()
+NOTHING = Footprint()
 
 
 class ModelKey(NamedTuple):
@@ -32,7 +34,8 @@ class ModelKey(NamedTuple):
 @dataclass(frozen=True)
 class LoadReport:
     """What loading a bundle found. `exam_difference`: largest absolute difference to the golden answers,
-    None for a bundle without an exam. `choice`: what was loaded."""
+    None for a bundle without an exam. `choice`: what was loaded; `memory`: what that took of a
+    process."""
 
     seconds: float
     exam_difference: float | None
@@ -40,11 +43,13 @@ class LoadReport:
     threads: int
     details: dict[str, str] = field(default_factory=dict)
     choice: Choice = REFERENCE
+    memory: Footprint = NOTHING
 
     @classmethod
     def from_json(cls, members: dict[str, Any]) -> "LoadReport":
         """As it crosses between processes of one server."""
-        return cls(**{**members, "choice": Choice.from_json(members["choice"])})
+        choice, memory = Choice.from_json(members["choice"]), Footprint.from_json(members["memory"])
+        return cls(**{**members, "choice": choice, "memory": memory})
 
 
 class RunResult(NamedTuple):

@@ -16,6 +16,7 @@ from models.errors import SlipwayError
 from service.workers.base import LoadReport
 from service.workers.channel import Op
 from service.workers.child import Child
+from service.workers.ledger import MemoryLedger
 from service.workers.placement import Placed
 from service.workers.tasks import Tasks
 
@@ -37,12 +38,14 @@ class Elastic:
         first: Callable[[], Child | None],
         is_calm: Callable[[], bool],
         started: Callable[[], int],
+        memory: MemoryLedger,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._threads = threads
         self._tasks = tasks
         self._models, self._first = models, first
         self._is_calm, self._started = is_calm, started
+        self._memory = memory
         self._looks = 0
         self._clock = clock
         self._pauses_s: dict[tuple[int, int], float] = {}  # worker, model → before the next attempt
@@ -67,7 +70,8 @@ class Elastic:
         before = self._started()
         self._not_before[where] = math.inf
         try:
-            order = orjson.dumps({"threads": self._threads})
+            free_bytes = max(self._memory.free_bytes(), 0)
+            order = orjson.dumps({"threads": self._threads, "free_bytes": free_bytes})
             answer = await child.connection.call(Op.WIDEN, model.handle, order)
         except SlipwayError as error:
             report.details["width"] = f"{report.threads} ({error.message})"
@@ -76,6 +80,8 @@ class Elastic:
             self._is_asking = False
         found = orjson.loads(answer)
         report.details["width"] = found["width"]
+        if found["is_wide"]:
+            self._memory.widened(model.key, found["memory_bytes"])
         # A gain that was seen in spite of other work is one; none may be the other work's fault.
         if found["is_disturbed"] or (not found["is_wide"] and self._started() != before):
             pause_s = self._pauses_s.get(where, 1.0)

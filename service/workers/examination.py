@@ -40,12 +40,21 @@ _COMPARISON_GRACE_S = 5.0  # the process keeps its time by itself, unless a cand
 
 
 class Examiner:
-    """`memory_bytes` 0: from the bundle's size. Belongs to the event loop."""
+    """`memory_bytes` 0: from the bundle's size. `max_batch_size` 0: the bundle's own. Belongs to the event
+    loop."""
 
-    def __init__(self, options: HostOptions, *, timeout_s: float, memory_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        options: HostOptions,
+        *,
+        timeout_s: float,
+        memory_bytes: int = 0,
+        max_batch_size: int = 0,
+    ) -> None:
         self._options = options
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
+        self._max_batch_size = max_batch_size
         self._handles = count(1)
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
@@ -62,8 +71,14 @@ class Examiner:
         cpu_s = math.ceil(self._timeout_s * self._options.threads)
         order = {**order_of(bundle, choice), "cpu_s": cpu_s}
         order["memory_bytes"] = self._allowance(bundle, (choice,))
+        order["most_rows"] = self.most_rows(bundle, choice)
         answer = await self._ask(Op.EXAMINE, bundle, order, self._timeout_s, "load")
         return LoadReport.from_json(answer)
+
+    def most_rows(self, bundle: Bundle, choice: Choice) -> int:
+        """Of its batches."""
+        own = bundle.manifest.batching.max_batch_size
+        return choice.max_batch_size or self._max_batch_size or own
 
     async def compare(
         self, bundle: Bundle, base: Choice, rivals: Sequence[Choice], time_s: float
@@ -87,6 +102,10 @@ class Examiner:
         self._idle.clear()
         self._busy.clear()
         await asyncio.gather(*(child.close() for child in children), *self._goodbyes)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._busy)
 
     def pids(self) -> list[int]:
         return [child.pid for child in (*self._idle, *self._busy)]

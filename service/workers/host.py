@@ -21,15 +21,16 @@ from models.runtimes.base import Session
 from models.runtimes.graph import Graph, external_weights
 from service.errors import NotReady
 from service.exam import read_golden, replay
+from service.memory import free_bytes
 from service.selection.choice import Choice, exam_of, reference
 from service.workers.base import LoadReport
+from service.workers.footprint import Measure
 from service.workers.options import HostOptions
 from service.workers.pulse import BATCH_LANE, LOAD_LANE, Doing, Lane, Pulse
 from service.workers.width import (
     LEAST_GAIN,
     LEAST_RUN_S,
     Disturbed,
-    free_bytes,
     gain,
     has_memory_for,
     sample,
@@ -81,11 +82,12 @@ class BatchModel:
 
 @dataclass(frozen=True)
 class Width:
-    """What `widen` found; `width` in words."""
+    """What `widen` found; `width` in words, `memory_bytes` that the wide session took."""
 
     width: str
     is_wide: bool = False
     is_disturbed: bool = False
+    memory_bytes: int = 0
 
 
 class ModelHost:
@@ -119,8 +121,14 @@ class ModelHost:
             exam_difference=difference,
             provider=provider,
             threads=self.options.threads,
+            details=self._details(handle),
             choice=choice,
         )
+
+    def _details(self, handle: int) -> dict[str, str]:
+        """What its session has to say beyond that."""
+        model = self._batch.get(handle)
+        return {} if model is None else dict(model.session.describe().details)
 
     def open(self, bundle: Bundle, choice: Choice, threads: int = 0) -> Session:
         """A session of a choice, with a worker's threads or as many as are said. Raises BundleError."""
@@ -191,8 +199,14 @@ class ModelHost:
             with contextlib.suppress(InputRefused):
                 model.session.run(inputs)
 
-    def widen(self, handle: int, threads: int) -> Width:
-        """Open a wide session of a batch model and keep it if it pays. Not for the thread that runs."""
+    def promised_bytes(self, handle: int) -> int:
+        """What requests of a text model may come to need besides what is taken now."""
+        host = self._generation.get(handle)
+        return 0 if host is None else host.promised_bytes
+
+    def widen(self, handle: int, threads: int, free_bytes: int) -> Width:
+        """Open a wide session of a batch model and keep it if it pays, `free_bytes` being what nobody else
+        was promised. Not for the thread that runs."""
         model = self.model(handle)
         narrow = str(self.options.threads)
         inputs = sample(model.bundle)
@@ -202,8 +216,9 @@ class ModelHost:
         model.session.run(inputs)
         if time.perf_counter() - began < LEAST_RUN_S:
             return Width(f"{narrow} (a run is too short to gain by more)")
-        if not has_memory_for(model.bundle, model.choice.file):
+        if not has_memory_for(model.bundle, model.choice.file, free_bytes):
             return Width(f"{narrow} (no memory for a second session)")
+        measure = Measure()
         wide = self.open(model.bundle, model.choice, threads)
         try:
             gained = gain(model.session, wide, inputs, lambda: self._running is None)
@@ -217,7 +232,9 @@ class ModelHost:
             return Width(f"{narrow} ({threads} gain {gained:.2f}×)")
         model.wide = wide
         return Width(
-            f"{narrow}, or {threads} for a batch that is alone ({gained:.2f}×)", is_wide=True
+            f"{narrow}, or {threads} for a batch that is alone ({gained:.2f}×)",
+            is_wide=True,
+            memory_bytes=measure.loaded().loaded_bytes,
         )
 
     def is_stale(self, handle: int) -> bool:

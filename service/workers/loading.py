@@ -8,6 +8,8 @@ takes a core.
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,18 @@ import orjson
 
 from models.bundle import Bundle, open_bundle
 from models.errors import IntegrityError
+from models.runtimes import preload
 from service.memory import give_back
 from service.selection.choice import Choice
 from service.selection.trial import Comparing
+from service.workers.base import LoadReport
 from service.workers.channel import Message, Op
+from service.workers.footprint import Measure, peaks
 from service.workers.host import ModelHost, examine
 from service.workers.limits import limited
 from service.workers.peer import Peer
 from service.workers.pulse import LOAD_LANE, Pulse
+from service.workers.width import sample
 
 
 class Loader:
@@ -81,17 +87,41 @@ class Loader:
 
     def _load(self, message: Message) -> bytes:
         bundle, choice, _ = _ordered(message)
-        return orjson.dumps(self._host.load(message.model, bundle, choice))
+        report, _ = self._measured(message.model, bundle, choice)
+        return orjson.dumps(report)
 
     def _examine(self, message: Message) -> bytes:
         """Load and forget, within the memory and time that the order allows."""
         bundle, choice, order = _ordered(message)
         with limited(order["memory_bytes"], order["cpu_s"], f"{bundle.name}/{bundle.version}"):
-            report = self._host.load(message.model, bundle, choice)
+            report, measure = self._measured(message.model, bundle, choice)
             if report.exam_difference is None:
                 self._host.try_out(message.model)
+            if choice.provider == "cpu" and bundle.manifest.runner == "batch":
+                report = self._run_large(message.model, report, measure, order["most_rows"])
         self._unload(message)
         return orjson.dumps(report)
+
+    def _measured(self, handle: int, bundle: Bundle, choice: Choice) -> tuple[LoadReport, Measure]:
+        """Load, and what that takes of this process: without the runtime itself, which stays."""
+        preload(choice.runtime)
+        if bundle.manifest.runner == "generation":
+            import_module("service.generation.host")
+        measure = Measure()
+        report = self._host.load(handle, bundle, choice)
+        memory = measure.loaded(self._host.promised_bytes(handle))
+        return replace(report, memory=memory), measure
+
+    def _run_large(
+        self, handle: int, report: LoadReport, measure: Measure, most_rows: int
+    ) -> LoadReport:
+        """With the peaks of batches, where there is something to make them of."""
+        model = self._host.model(handle)
+        item = sample(model.bundle)
+        if item is None:
+            return report
+        found = peaks(measure, model.session.run, item, model.bundle.manifest.inputs, most_rows)
+        return replace(report, memory=replace(report.memory, peaks=found))
 
     def _compare(self, message: Message) -> bytes:
         """Time candidates, within the memory and time that the order allows; none of them is kept."""
@@ -104,8 +134,9 @@ class Loader:
         return orjson.dumps(found)
 
     def _widen(self, message: Message) -> bytes:
-        threads = orjson.loads(message.body)["threads"]
-        return orjson.dumps(self._host.widen(message.model, threads))
+        order = orjson.loads(message.body)
+        width = self._host.widen(message.model, order["threads"], order["free_bytes"])
+        return orjson.dumps(width)
 
     def _unload(self, message: Message) -> None:
         self._host.unload(message.model)

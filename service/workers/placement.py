@@ -33,6 +33,11 @@ class Placed:
     def key(self) -> ModelKey:
         return self.hosted.key
 
+    @property
+    def copies(self) -> int:
+        """Workers that hold it."""
+        return 1 if self.hosted.is_generation else self.workers
+
     def belongs_on(self, worker: int) -> bool:
         return not self.hosted.is_generation or worker == self.handle % self.workers
 

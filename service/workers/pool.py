@@ -7,17 +7,22 @@ losses in a short while it is not run again until it is loaded anew.
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from models.bundle import Bundle
 from models.errors import SlipwayError
+from models.runtimes.base import LoadOutOfMemory
+from service import memory
 from service.errors import NotReady
 from service.generation.stats import EngineStats
 from service.selection.choice import Choice, reference
 from service.selection.trial import Comparison
-from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
+from service.workers.base import NOTHING, Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child
 from service.workers.connection import Connection, Job
@@ -25,8 +30,10 @@ from service.workers.crashes import CrashLedger
 from service.workers.dispatch import Dispatcher, OnResult
 from service.workers.elastic import Elastic
 from service.workers.examination import Examiner
+from service.workers.footprint import Footprint
 from service.workers.hosted import Hosted
 from service.workers.inspection import Inspection
+from service.workers.ledger import MemoryLedger, Need, least_bytes, room_of
 from service.workers.options import HostOptions
 from service.workers.placement import Placed, load_on
 from service.workers.quarantine import Quarantine
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("slipway.pool")
 
 _TRIES = 3
+_ROOM_PATIENCE_S = 10.0  # what is being loaded or examined meanwhile may give memory back
 
 
 class ProcessPool:
@@ -57,6 +65,8 @@ class ProcessPool:
         hang_timeout_s: float = 60.0,
         load_timeout_s: float = 60.0,
         load_memory_bytes: int = 0,
+        memory_limit_bytes: int = 0,
+        max_batch_size: int = 0,
         on_restart: Callable[[str], None] = lambda _: None,
         on_stats: Callable[[ModelKey, EngineStats], None] = lambda *_: None,
     ) -> None:
@@ -72,7 +82,15 @@ class ProcessPool:
         self._tasks = Tasks()
         clock = asyncio.get_running_loop().time
         self._crashes = CrashLedger(clock)
-        self._examiner = Examiner(options, timeout_s=load_timeout_s, memory_bytes=load_memory_bytes)
+        self._examiner = Examiner(
+            options,
+            timeout_s=load_timeout_s,
+            memory_bytes=load_memory_bytes,
+            max_batch_size=max_batch_size,
+        )
+        room = partial(room_of, memory_limit_bytes, self._own_pids)
+        self.memory = MemoryLedger(room, self._workers_bytes)
+        self._footprints: dict[ModelKey, tuple[Choice, Footprint]] = {}
         self._dispatcher = Dispatcher(self._ended, self._measured)
         self._quarantine = Quarantine(
             self._dispatcher, self._make, self._fill_ward, self._release, clock=clock
@@ -84,6 +102,7 @@ class ProcessPool:
             first=self._first,
             is_calm=self._is_calm,
             started=lambda: self._dispatcher.started,
+            memory=self.memory,
         )
         self._supervisor = Supervisor(
             workers,
@@ -124,7 +143,12 @@ class ProcessPool:
 
     async def examine(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         """Open it and replay its exam where nobody else can be hurt. Raises BundleError."""
-        return await self._examiner.examine(bundle, choice)
+        choice = choice or reference(bundle.manifest, self._options.provider)
+        key = ModelKey(bundle.name, bundle.version)
+        await self._when_it_fits(partial(self.memory.require, key, least_bytes(bundle, choice)))
+        report = await self._examiner.examine(bundle, choice)
+        self._footprints[key] = choice.what, report.memory
+        return report
 
     async def compare(
         self, bundle: Bundle, base: Choice, rivals: Sequence[Choice], time_s: float
@@ -134,20 +158,29 @@ class ProcessPool:
 
     async def load(self, bundle: Bundle, choice: Choice | None = None) -> LoadReport:
         self._loading += 1
+        choice = choice or reference(bundle.manifest, self._options.provider)
+        model = Placed(Hosted.of(bundle, next(self._handles)), bundle, self.size, choice)
+        most_rows = self._examiner.most_rows(bundle, choice)
+        examined, footprint = self._footprints.get(model.key, (None, NOTHING))
+        if examined != choice.what:
+            footprint = NOTHING
+        room_for = Need.of(model.key, footprint, model.copies, most_rows)
         try:
-            return await self._load(
-                bundle, choice or reference(bundle.manifest, self._options.provider)
-            )
+            await self._when_it_fits(partial(self.memory.check, room_for))
+            with self.memory.coming(room_for):
+                report = await self._load(model)
+                found = replace(report.memory, peaks=footprint.peaks)
+                self.memory.loaded(model.key, found, model.copies, most_rows)
         finally:
             self._loading -= 1
+        return report
 
-    async def _load(self, bundle: Bundle, choice: Choice) -> LoadReport:
-        model = Placed(Hosted.of(bundle, next(self._handles)), bundle, self.size, choice)
+    async def _load(self, model: Placed) -> LoadReport:
         reports: list[LoadReport] = []
         for _ in range(_TRIES):
             # Again for a worker that came up meanwhile: `_fill` could not yet know of this model.
             while lacking := self._lacking(model):
-                loads = (load_on(child, model) for child in lacking)
+                loads = (self._load_on(child, model) for child in lacking)
                 results = await asyncio.gather(*loads, return_exceptions=True)
                 for result in results:
                     if isinstance(result, BaseException):
@@ -164,9 +197,30 @@ class ProcessPool:
         self._models[model.key], self._reports[model.key] = model, report
         return report
 
+    async def _load_on(self, child: Child, model: Placed) -> LoadReport | None:
+        report = await load_on(child, model)
+        if report is not None:
+            self.memory.saw(child.pid, report.memory.before_bytes)
+        return report
+
+    async def _when_it_fits(self, check: Callable[[], None]) -> None:
+        """Raises LoadOutOfMemory, at once unless others are just being loaded or examined."""
+        clock = asyncio.get_running_loop().time
+        limit = clock() + _ROOM_PATIENCE_S
+        while True:
+            try:
+                check()
+            except LoadOutOfMemory:
+                if clock() > limit or not (self._loading > 1 or self._examiner.is_busy):
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
+
     async def unload(self, key: ModelKey) -> None:
         model = self._models.pop(key, None)
         self._reports.pop(key, None)
+        self.memory.forget(key)
         if model is not None:
             self._quarantine.forget(model.handle)
             await self._unload_everywhere(model)
@@ -192,6 +246,12 @@ class ProcessPool:
         elif self._crashes.is_refused(handle):
             raise refusal(key)
         return model
+
+    def _own_pids(self) -> list[int]:
+        return [os.getpid(), *(worker.pid for worker in self.workers())]
+
+    def _workers_bytes(self) -> dict[int, int]:
+        return {pid: memory.resident_bytes(pid) for pid in self.pids()}
 
     def _names(self, handles: Iterable[int]) -> tuple[str, ...]:
         return tuple(str(m.key) for m in self._models.values() if m.handle in handles)
@@ -225,7 +285,7 @@ class ProcessPool:
             and not self._crashes.is_refused(model.handle)
         ]:
             tried.update(model.handle for model in missing)
-            loads = (load_on(child, model) for model in missing)
+            loads = (self._load_on(child, model) for model in missing)
             results = await asyncio.gather(*loads, return_exceptions=True)
             for model, result in zip(missing, results, strict=True):
                 if isinstance(result, SlipwayError):

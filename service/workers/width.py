@@ -16,9 +16,9 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.datatypes import BY_ONNX, DataType
-from models.manifest import MODEL_FILE
 from models.runtimes.base import Arrays, Session
 from service.exam import read_golden
+from service.memory import free_bytes
 
 LEAST_GAIN = 1.2
 LEAST_RUN_S = 0.002  # below that, waking threads costs what they bring
@@ -96,23 +96,10 @@ def waited_for_a_core_s(tasks: Path = Path("/proc/self/task")) -> float:
     return waited_ns / 1e9
 
 
-def has_memory_for(bundle: Bundle, file: str = MODEL_FILE) -> bool:
-    """A second session takes no more than a share of what is free, for the machine and the container."""
+def has_memory_for(bundle: Bundle, file: str, unpromised_bytes: int | None = None) -> bool:
+    """A second session takes no more than a share of what is free. `unpromised_bytes`: the part of it that
+    no other model may come to need, where that is known."""
+    free = free_bytes() if unpromised_bytes is None else unpromised_bytes
     files = bundle.manifest.files.items()
     size = sum(entry.size_bytes for name, entry in files if name.startswith(file))
-    return size * _SESSION_PER_FILE <= free_bytes() * _SHARE_OF_FREE
-
-
-def free_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory that could still be taken; 0 when that cannot be read."""
-    free = 0
-    try:
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) << 10
-        limit = (cgroup / "memory.max").read_text().strip()
-        if limit != "max":
-            free = min(free, int(limit) - int((cgroup / "memory.current").read_text()))
-    except (OSError, ValueError, IndexError):
-        return free
-    return free
+    return size * _SESSION_PER_FILE <= free * _SHARE_OF_FREE

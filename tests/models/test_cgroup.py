@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.cgroup import core_quota, memory_limit_bytes, usable_cores
+from models.cgroup import core_quota, memory_limit_bytes, memory_room_bytes, usable_cores
 
 
 def _write(path: Path, text: str) -> None:
@@ -66,3 +66,40 @@ def test_no_memory_limit_is_none_in_both_versions(tmp_path: Path) -> None:
     assert _memory(tmp_path, "0::/\n") is None
     _write(tmp_path / "cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
     assert _memory(tmp_path, "4:memory:/\n") is None
+
+
+def _room(tmp_path: Path, proc: str) -> int | None:
+    _write(tmp_path / "proc", proc)
+    return memory_room_bytes(proc=tmp_path / "proc", cgroup=tmp_path / "cgroup")
+
+
+def test_room_is_the_limit_less_what_cannot_be_dropped_in_cgroup_v2(tmp_path: Path) -> None:
+    own = tmp_path / "cgroup/kube/pod"
+    _write(own / "memory.max", "1000000\n")
+    _write(own / "memory.current", "900000\n")
+    _write(own / "memory.stat", "anon 500000\ninactive_file 300000\nactive_file 100000\n")
+    assert _room(tmp_path, "0::/kube/pod\n") == 400_000
+
+
+def test_room_is_the_limit_less_what_cannot_be_dropped_in_cgroup_v1(tmp_path: Path) -> None:
+    own = tmp_path / "cgroup/memory/box"
+    _write(own / "memory.limit_in_bytes", "1000000\n")
+    _write(own / "memory.usage_in_bytes", "900000\n")
+    _write(own / "memory.stat", "inactive_file 1\ntotal_inactive_file 300000\n")
+    assert _room(tmp_path, "4:memory:/box\n") == 400_000
+
+
+def test_the_fullest_cgroup_above_us_leaves_the_least_room(tmp_path: Path) -> None:
+    for group, limit, used in (("kube", 5_000, 4_900), ("kube/pod", 1_000, 300)):
+        _write(tmp_path / "cgroup" / group / "memory.max", f"{limit}\n")
+        _write(tmp_path / "cgroup" / group / "memory.current", f"{used}\n")
+    assert _room(tmp_path, "0::/kube/pod\n") == 100
+
+
+def test_a_cgroup_over_its_limit_leaves_no_room_and_one_without_any_says_nothing(
+    tmp_path: Path,
+) -> None:
+    assert _room(tmp_path, "0::/\n") is None
+    _write(tmp_path / "cgroup/memory.max", "1000\n")
+    _write(tmp_path / "cgroup/memory.current", "2000\n")
+    assert _room(tmp_path, "0::/\n") == 0

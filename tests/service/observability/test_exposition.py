@@ -59,6 +59,12 @@ def filled() -> Metrics:
     metrics.records_dropped = lambda: {"access_log": 3}
     metrics.pids = lambda: {"frontend-0": os.getpid()}
     metrics.required = lambda: {KEY.name}
+    metrics.memory = lambda: {
+        "limit_bytes": 100,
+        "free_bytes": 60,
+        "reserved_bytes": 10,
+        "models": [[*KEY, 30, 40]],
+    }
     metrics.other("/v2/health/live", 200)
     return metrics
 

@@ -12,6 +12,7 @@ from models.bundle import Bundle
 from service.workers.base import LoadReport, ModelKey
 from service.workers.connection import Connection, Job
 from service.workers.elastic import Elastic
+from service.workers.ledger import MemoryLedger, Room
 from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
 from service.workers.tasks import Tasks
@@ -117,6 +118,7 @@ async def test_a_measurement_that_was_disturbed_is_repeated_after_longer_and_lon
         first=Asked,  # type: ignore[arg-type]
         is_calm=lambda: True,
         started=lambda: 0,
+        memory=MemoryLedger(lambda: Room(1 << 40, 1 << 40)),
         clock=lambda: now[0],
     )
     for second in range(100):

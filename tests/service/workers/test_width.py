@@ -13,7 +13,7 @@ from service.workers import host as host_module
 from service.workers import width
 from service.workers.host import ModelHost
 from service.workers.options import HostOptions
-from service.workers.width import Disturbed, free_bytes, gain, sample, waited_for_a_core_s
+from service.workers.width import Disturbed, gain, sample, waited_for_a_core_s
 from tests.service import graphs
 
 X = {"x": np.ones((1, 4), np.float32)}
@@ -103,17 +103,6 @@ def test_without_an_exam_zeros_are_the_sample_where_the_sizes_are_known(tmp_path
     assert sample(free.publish(tmp_path / "repository", "free", tmp_path)) is None
 
 
-def test_free_memory_is_the_lesser_of_the_machines_and_the_containers(tmp_path: Path) -> None:
-    meminfo, group = tmp_path / "meminfo", tmp_path / "group"
-    meminfo.write_text("MemTotal: 100 kB\nMemAvailable: 50 kB\n")
-    group.mkdir()
-    assert free_bytes(meminfo, group) == 50 << 10
-    (group / "memory.max").write_text("40960\n")
-    (group / "memory.current").write_text("30720\n")
-    assert free_bytes(meminfo, group) == 10 << 10
-    assert free_bytes(tmp_path / "absent", group) == 0
-
-
 @pytest.fixture
 def loaded(bundles: dict[str, Bundle]) -> ModelHost:
     host = ModelHost(HostOptions(threads=1))
@@ -126,7 +115,7 @@ def test_a_run_that_is_alone_takes_the_wide_session(
 ) -> None:
     monkeypatch.setattr(host_module, "LEAST_RUN_S", 0.0)
     monkeypatch.setattr(host_module, "gain", lambda *_: 1.5)
-    found = loaded.widen(1, threads=2)
+    found = loaded.widen(1, threads=2, free_bytes=1 << 40)
     assert (found.width, found.is_wide) == ("1, or 2 for a batch that is alone (1.50×)", True)
     model = loaded.model(1)
     assert model.wide is not None
@@ -146,7 +135,7 @@ def test_a_run_that_is_alone_takes_the_wide_session(
     [
         ({}, "too short"),
         ({"LEAST_RUN_S": 0.0, "gain": lambda *_: 1.1}, r"gain 1\.10"),
-        ({"LEAST_RUN_S": 0.0, "has_memory_for": lambda _: False}, "no memory"),
+        ({"LEAST_RUN_S": 0.0, "has_memory_for": lambda *_: False}, "no memory"),
     ],
     ids=["short", "no gain", "no memory"],
 )
@@ -155,7 +144,7 @@ def test_what_does_not_pay_stays_narrow(
 ) -> None:
     for name, value in change.items():
         monkeypatch.setattr(host_module, name, value)
-    found = loaded.widen(1, threads=2)
+    found = loaded.widen(1, threads=2, free_bytes=1 << 40)
     assert not found.is_wide
     assert why.replace("\\", "") in found.width
     assert loaded.model(1).wide is None

@@ -14,7 +14,6 @@ import time
 from typing import TYPE_CHECKING
 
 from models.catalog import require_repository
-from models.cgroup import usable_cores
 from models.errors import UsageError
 from service.errors import StartError
 from service.frontends.base import Alone, FrontEnds
@@ -28,7 +27,7 @@ from service.observability.vitals import build_labels, vital_signs
 from service.registry import ModelRegistry
 from service.scrape import listen_for_scrapers, scraped
 from service.settings import Settings
-from service.threads import plan
+from service.tuning.threads import thread_plan
 from service.turns import take_short_turns
 from service.workers.base import ModelKey, WorkerPool
 from service.workers.options import HostOptions
@@ -147,8 +146,7 @@ async def _drain(registry: ModelRegistry) -> None:
 
 def make_pool(settings: Settings, metrics: Metrics) -> WorkerPool:
     """Workers and their threads within the cores that this process may use."""
-    cores = settings.threads or usable_cores()
-    workers, threads, wide = plan(cores, settings.workers)
+    workers, threads, wide = thread_plan(settings)
     options = HostOptions(
         threads, settings.provider, gpu=settings.gpu, generation=settings.generation
     )

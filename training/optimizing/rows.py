@@ -17,9 +17,7 @@ def read_rows(path: Path, specs: tuple[TensorSpec, ...]) -> Arrays:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (
-        Exception
-    ) as error:  # zipfile, zlib, numpy, the file system: one kind for the person who asks
+    except Exception as error:  # zipfile, zlib, numpy, the file system: the asker is told one
         raise DataError(
             f"--calibration {path}: not a readable .npz file; write one with numpy.savez(path, "
             f"{', '.join(f'{spec.name}=…' for spec in specs)})"

@@ -158,7 +158,8 @@ def test_the_loss_is_the_labels_and_the_teachers_in_their_parts(learn: Learn) ->
 @pytest.mark.slow
 def test_a_student_agrees_more_with_its_teacher_than_one_without(learn: Learn) -> None:
     """All the loss is the teacher's, which knows nothing: so does the student then, and only then."""
-    quick = ("residual.width=8", "max_steps=40", "epochs=40", "teacher.network=lenet")
+    quick = ("residual.width=8", "max_steps=25", "epochs=9", "cpu_threads=1")
+    quick = (*quick, "teacher.network=lenet", "teacher.epochs=2")
     taught, with_teacher = learn(config_of(*quick, "teacher.weight=1"), "taught")
     _, without = learn(config_of(*quick, "teacher.weight=0"), "alone")
     assert taught._teacher is not None

@@ -54,15 +54,6 @@ def probe(
     return found
 
 
-def is_available(runtime: str, provider: str) -> bool:
-    """As far as `probe` can tell."""
-    return any(
-        found.is_available
-        for found in probe()
-        if (found.runtime, found.provider) == (runtime, provider)
-    )
-
-
 def package_folder(name: str) -> Path | None:
     """Where an installed package lies, without importing it."""
     try:
@@ -147,7 +138,9 @@ def _judged(capability: Capability, folder: Path, find: Find, has_driver: bool) 
     return capability
 
 
-_TENSORRT = "TensorRT's libraries are not among Python's packages: pip install tensorrt"
+_TENSORRT = (
+    "TensorRT's libraries (libnvinfer, version 10) are not among Python's packages: see docs/gpu.md"
+)
 
 
 def _without(capability: Capability, why_not: str) -> Capability:

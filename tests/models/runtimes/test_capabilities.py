@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.runtimes import known
-from models.runtimes.capabilities import Capability, is_available, package_folder, probe
+from models.runtimes.capabilities import Capability, package_folder, probe
 from models.runtimes.hardware import Hardware
 
 PLAIN = ("sse4_2", "avx", "f16c", "fma", "avx2")
@@ -45,7 +45,6 @@ def test_every_runtime_has_an_entry_and_cpu_ones_come_with_what_is_installed() -
     for info in known():
         is_installed = package_folder(info.package) is not None
         assert found(capabilities, info.name, "cpu").is_available == is_installed
-        assert is_available(info.name, "cpu") == is_installed
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,7 @@ def test_a_driver_counts_where_it_does_not_name_its_cards(
     assert found(capabilities, "onnxruntime", "cuda").is_available
     tensorrt = found(capabilities, "onnxruntime", "tensorrt")
     assert tensorrt.is_available, "its libraries may lie where only the loader looks"
-    assert "pip install tensorrt" in tensorrt.why_not
+    assert "libnvinfer" in tensorrt.why_not
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ class Elastic:
         report.details["width"] = found["width"]
         if found["is_wide"]:
             self._memory.widened(model.key, found["memory_bytes"])
+            report.details["memory"] = str(self._memory[model.key])
         # A gain that was seen in spite of other work is one; none may be the other work's fault.
         if found["is_disturbed"] or (not found["is_wide"] and self._started() != before):
             pause_s = self._pauses_s.get(where, 1.0)

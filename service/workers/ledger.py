@@ -66,6 +66,10 @@ class Entry:
     def promised_bytes(self) -> int:
         return self.copies * self.most_bytes + self.wide_bytes
 
+    def __str__(self) -> str:
+        where = f" in {self.copies} workers" if self.copies > 1 else ""
+        return f"{_mib(self.taken_bytes)}{where}, at most {_mib(self.promised_bytes)}"
+
 
 @dataclass(frozen=True)
 class Need:

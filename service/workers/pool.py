@@ -9,20 +9,20 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from models.bundle import Bundle
 from models.errors import SlipwayError
-from models.runtimes.base import LoadOutOfMemory
 from service import memory
 from service.errors import NotReady
 from service.generation.stats import EngineStats
 from service.selection.choice import Choice, reference
 from service.selection.trial import Comparison
-from service.workers.base import NOTHING, Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
+from service.threads import ThreadPlan
+from service.workers.admittance import Admittance
+from service.workers.base import Arrays, LoadReport, ModelKey, RunResult, WorkerInfo
 from service.workers.channel import Op
 from service.workers.child import Child
 from service.workers.connection import Connection, Job
@@ -30,10 +30,9 @@ from service.workers.crashes import CrashLedger
 from service.workers.dispatch import Dispatcher, OnResult
 from service.workers.elastic import Elastic
 from service.workers.examination import Examiner
-from service.workers.footprint import Footprint
 from service.workers.hosted import Hosted
 from service.workers.inspection import Inspection
-from service.workers.ledger import MemoryLedger, Need, least_bytes, room_of
+from service.workers.ledger import MemoryLedger, room_of
 from service.workers.options import HostOptions
 from service.workers.placement import Placed, load_on
 from service.workers.quarantine import Quarantine
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("slipway.pool")
 
 _TRIES = 3
-_ROOM_PATIENCE_S = 10.0  # what is being loaded or examined meanwhile may give memory back
 
 
 class ProcessPool:
@@ -90,7 +88,9 @@ class ProcessPool:
         )
         room = partial(room_of, memory_limit_bytes, self._own_pids)
         self.memory = MemoryLedger(room, self._workers_bytes)
-        self._footprints: dict[ModelKey, tuple[Choice, Footprint]] = {}
+        self._admittance = Admittance(
+            self.memory, lambda: self._loading > 1 or self._examiner.is_busy
+        )
         self._dispatcher = Dispatcher(self._ended, self._measured)
         self._quarantine = Quarantine(
             self._dispatcher, self._make, self._fill_ward, self._release, clock=clock
@@ -145,9 +145,9 @@ class ProcessPool:
         """Open it and replay its exam where nobody else can be hurt. Raises BundleError."""
         choice = choice or reference(bundle.manifest, self._options.provider)
         key = ModelKey(bundle.name, bundle.version)
-        await self._when_it_fits(partial(self.memory.require, key, least_bytes(bundle, choice)))
+        await self._admittance.before_exam(key, bundle, choice)
         report = await self._examiner.examine(bundle, choice)
-        self._footprints[key] = choice.what, report.memory
+        self._admittance.examined(key, choice, report.memory)
         return report
 
     async def compare(
@@ -161,16 +161,11 @@ class ProcessPool:
         choice = choice or reference(bundle.manifest, self._options.provider)
         model = Placed(Hosted.of(bundle, next(self._handles)), bundle, self.size, choice)
         most_rows = self._examiner.most_rows(bundle, choice)
-        examined, footprint = self._footprints.get(model.key, (None, NOTHING))
-        if examined != choice.what:
-            footprint = NOTHING
-        room_for = Need.of(model.key, footprint, model.copies, most_rows)
         try:
-            await self._when_it_fits(partial(self.memory.check, room_for))
-            with self.memory.coming(room_for):
+            async with self._admittance.loading(model, most_rows):
                 report = await self._load(model)
-                found = replace(report.memory, peaks=footprint.peaks)
-                self.memory.loaded(model.key, found, model.copies, most_rows)
+                self._admittance.loaded(model, report, most_rows)
+            self._tell_threads(model, report)
         finally:
             self._loading -= 1
         return report
@@ -197,25 +192,24 @@ class ProcessPool:
         self._models[model.key], self._reports[model.key] = model, report
         return report
 
+    def _tell_threads(self, model: Placed, report: LoadReport) -> None:
+        """Text models compute beside the batches, perhaps on more threads than there are cores."""
+        texts = sum(placed.hosted.is_generation for placed in self._models.values())
+        shape = ThreadPlan(self.size, self._options.threads, max(self._wide_threads, 1))
+        beyond = shape.beyond(texts)
+        if model.hosted.is_generation and beyond:
+            told = (
+                f"{shape.busy(texts)} while batches and {texts} text models are at work, {beyond} more than "
+                "there are cores; fewer --workers leave room"
+            )
+            report.details["threads"] = told
+            _log.info("%s: threads: %s", model.key, told)
+
     async def _load_on(self, child: Child, model: Placed) -> LoadReport | None:
         report = await load_on(child, model)
         if report is not None:
             self.memory.saw(child.pid, report.memory.before_bytes)
         return report
-
-    async def _when_it_fits(self, check: Callable[[], None]) -> None:
-        """Raises LoadOutOfMemory, at once unless others are just being loaded or examined."""
-        clock = asyncio.get_running_loop().time
-        limit = clock() + _ROOM_PATIENCE_S
-        while True:
-            try:
-                check()
-            except LoadOutOfMemory:
-                if clock() > limit or not (self._loading > 1 or self._examiner.is_busy):
-                    raise
-                await asyncio.sleep(0.1)
-            else:
-                return
 
     async def unload(self, key: ModelKey) -> None:
         model = self._models.pop(key, None)

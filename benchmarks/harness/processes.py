@@ -92,11 +92,21 @@ def started(
             _end(process)
 
 
+AS_EXPORTED = {"SLIPWAY_SELECTION": "false"}
+"""For comparisons with ONNX Runtime's own loop: no other runtime is chosen."""
+
+
 @contextmanager
 def slipway(
-    checkout: Path, repository: Path, *flags: str, log: Path | None = None, limit_s: float = 120.0
+    checkout: Path,
+    repository: Path,
+    *flags: str,
+    log: Path | None = None,
+    limit_s: float = 120.0,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """`slipway serve` of that checkout, with every default but these flags."""
+    """`slipway serve` of that checkout, with every default but these flags, and settings of the environment,
+    which older checkouts may not know."""
     port = free_port()
     command = [sys.executable, "-m", "slipway", "serve", "--port", str(port)]
     command += ["--repository", str(repository), *flags]
@@ -107,7 +117,7 @@ def slipway(
         cwd=checkout,
         limit_s=limit_s,
         log=log,
-        environment={"PYTHONPATH": str(checkout)},
+        environment={"PYTHONPATH": str(checkout), **(environment or {})},
     ) as server:
         yield server
 

@@ -18,7 +18,7 @@ from benchmarks.harness.bare import BareLoop, BareResult, Plan, bare_loop, sessi
 from benchmarks.harness.closed_loop import ClosedLoopResult, closed_loop
 from benchmarks.harness.compare import record, record_share
 from benchmarks.harness.messages import binary_message
-from benchmarks.harness.processes import Server, slipway
+from benchmarks.harness.processes import AS_EXPORTED, Server, slipway
 from benchmarks.harness.rounds import Rounds
 from benchmarks.harness.rows import Promise, Rows
 from benchmarks.harness.scenario import Bench, Scenario
@@ -63,7 +63,9 @@ def _compare(
     seconds = bench.options.seconds * _LONGER
     with ExitStack() as stack:
         bare = stack.enter_context(bare_loop(model, [inputs], bench.folder))
-        server = stack.enter_context(slipway(bench.options.checkout, repository))
+        server = stack.enter_context(
+            slipway(bench.options.checkout, repository, environment=AS_EXPORTED)
+        )
         check(server.port, path, message, session_answer(model, inputs))
         time.sleep(min(_SETTLE_S, 2 * bench.options.seconds))
         best = _best(bench, bare, name, (everyone, per_core))

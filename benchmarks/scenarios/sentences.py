@@ -21,7 +21,7 @@ from benchmarks.harness.closed_loop import ClosedLoopResult, closed_loop
 from benchmarks.harness.compare import record, record_share
 from benchmarks.harness.failures import NotAvailable
 from benchmarks.harness.messages import Arrays, Message, binary_message
-from benchmarks.harness.processes import Server, slipway
+from benchmarks.harness.processes import AS_EXPORTED, Server, slipway
 from benchmarks.harness.rounds import Rounds
 from benchmarks.harness.rows import Promise, Rows
 from benchmarks.harness.scenario import Bench, Scenario
@@ -59,7 +59,9 @@ def _measure(bench: Bench, rows: Rows) -> None:
     with ExitStack() as stack:
         model = repository / NAME / "1" / MODEL_FILE
         bare = stack.enter_context(bare_loop(model, feeds, bench.folder))
-        server = stack.enter_context(slipway(bench.options.checkout, repository))
+        server = stack.enter_context(
+            slipway(bench.options.checkout, repository, environment=AS_EXPORTED)
+        )
         bench.progress.doing("comparing answers with the original network")
         rows.record("cosine", [_lowest_cosine(bench.options.cache, server, texts, messages)])
         requests = [message.http(_PATH) for message in messages]

@@ -8,7 +8,7 @@ the one whose answers lie closest to the reference's is taken.
 from models.manifest import ManifestDraft
 from models.runtimes.base import LoadTimeout
 from service.selection.choice import Choice, variant_of
-from service.selection.trial import SHORT_RUN_MS, Comparison, Trial
+from service.selection.trial import SHORT_MS, Comparison, Trial
 
 LEAST_GAIN = 1.1
 _LEAST_GAIN_DISTURBED = 1.5  # best times are robust against other work, but not against any amount
@@ -64,8 +64,8 @@ def _why_none(comparison: Comparison, least: float) -> str:
     if not rivals and not comparison.untried:
         if not base.best_ms:
             return "there is nothing to measure with"
-        ms = next(iter(base.best_ms.values()))
-        return f"a run takes {ms:.2g} ms; below {SHORT_RUN_MS} ms nothing is gained by another"
+        name, ms = next(iter(base.best_ms.items()))
+        return f"a run takes {ms:.2g} ms ({name}), and no item as much as {SHORT_MS} ms: too little to gain"
     timed = [trial for trial in rivals if trial.best_ms and not trial.error]
     if not timed:
         return f"nothing else could be timed{_also(comparison)}"

@@ -18,7 +18,7 @@ from service.selection.choice import Choice
 from service.selection.workload import Workload, workloads
 from service.workers.width import has_memory_for, waited_for_a_core_s
 
-SHORT_RUN_MS = 0.5  # what surrounds a run costs about as much; nothing is gained by timing further
+SHORT_MS = 0.5  # of an item: what surrounds its run costs about as much, and little is left to gain
 _SHARE_FOR_OPENING = 0.6
 _SHARE_OF_A_RUN = 0.1  # of the time, for one run of the reference
 _MOST_ROUNDS = 12
@@ -97,6 +97,9 @@ class _Entrant:
         took_s = self.run(work, clock)
         self.best_s[work.name] = min(took_s, self.best_s.get(work.name, math.inf))
 
+    def item_s(self, work: Workload) -> float:
+        return self.best_s[work.name] / work.rows
+
     def trial(self) -> Trial:
         return Trial(self.choice, {name: 1e3 * best_s for name, best_s in self.best_s.items()})
 
@@ -131,7 +134,7 @@ class Comparing:
         first = _Entrant(base, self._open(bundle, base))
         self._entrants.append(first)
         works = self._affordable(first, workloads(bundle))
-        if not works or first.best_s[works[0].name] * 1e3 < SHORT_RUN_MS:
+        if max((1e3 * first.item_s(work) for work in works), default=0.0) < SHORT_MS:
             return Comparison((first.trial(),))
         failed: list[Trial] = []
         untried = 0

@@ -70,7 +70,9 @@ def test_those_that_are_out_are_named_without_their_messages() -> None:
 
 def test_a_run_too_short_to_gain_by_another_says_so() -> None:
     short = Comparison((Trial(BASE, {"batch 1": 0.08}),))
-    assert decide(MANIFEST, short).reason.startswith("a run takes 0.08 ms")
+    assert decide(MANIFEST, short).reason == (
+        "a run takes 0.08 ms (batch 1), and no item as much as 0.5 ms: too little to gain"
+    )
     assert decide(MANIFEST, Comparison((Trial(BASE),))).reason == "there is nothing to measure with"
 
 

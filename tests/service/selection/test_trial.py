@@ -63,10 +63,12 @@ def test_rows_that_depend_on_each_other_are_timed_one_by_one(bundle: Bundle) -> 
 
 
 def test_a_run_that_is_short_already_is_not_compared(bundle: Bundle) -> None:
-    world = World({BASE: (0.0001, 0.00001), FAST: QUICK})
+    world = World({BASE: (0.0001, 0.0003), FAST: QUICK})
     found = compare(world, bundle, FAST)
     assert [trial.choice for trial in found.trials] == [BASE]
     assert FAST not in world.opened
+    world = World({BASE: (0.0, 0.0006), FAST: QUICK})
+    assert len(compare(world, bundle, FAST).trials) == 2
 
 
 def test_what_cannot_win_any_more_is_not_run_on(bundle: Bundle) -> None:

@@ -6,7 +6,7 @@ travels as uint16 words.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -90,3 +90,12 @@ class Session(Protocol):
         """From another thread: let the current run end with RunTooLong, as soon as the runtime listens."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class RunsInto(Protocol):
+    """A session that can leave its outputs where the caller wants them, which spares copies."""
+
+    def run_into(self, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> bool:
+        """As `run`, into contiguous arrays of the outputs' types and shapes. False: it cannot, and they
+        hold nothing."""

@@ -5,6 +5,7 @@ A handle is the small number that the front end gave a model; it is what crosses
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from models.bundle import Bundle
 from models.datatypes import BY_ONNX, TypeInfo
 from models.errors import ExamFailed, InputRefused
 from models.runtimes import open_session
-from models.runtimes.base import Session
+from models.runtimes.base import RunsInto, Session
 from models.runtimes.graph import Graph, external_weights
+from models.runtimes.shapes import output_shapes
 from service.errors import NotReady
 from service.exam import read_golden, replay
 from service.memory import free_bytes
@@ -43,6 +45,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger("slipway.host")
 
 
+LARGE_BYTES = 1 << 20  # of outputs; below it binding them costs what the copy does
+
+Room = Callable[[list[tuple[int, ...]]], list[np.ndarray] | None]
+"""Shapes of outputs in manifest order → memory for them, or that there is none."""
+
+
 @dataclass
 class BatchModel:
     """`inputs` and `outputs`: tensor names in manifest order, which is the order they cross in.
@@ -59,15 +67,38 @@ class BatchModel:
     wide: Session | None = None
 
     def run(
-        self, inputs: list[np.ndarray], is_alone: bool = False
+        self, inputs: list[np.ndarray], is_alone: bool = False, room: Room | None = None
     ) -> tuple[list[np.ndarray], float]:
-        """Outputs in manifest order and the seconds that the graph took."""
+        """Outputs in manifest order and the seconds that the graph took. `room` is asked for memory for
+        large outputs, which are then in it."""
         session = self.wide if is_alone and self.wide is not None else self.session
         named = dict(zip(self.inputs, inputs, strict=True))
+        wanted = None if room is None else self._wanted(session, named, room)
         began = time.perf_counter()
-        answers = session.run(named)
+        if wanted is not None and isinstance(session, RunsInto) and session.run_into(named, wanted):
+            answers = wanted
+        else:
+            answers = session.run(named)
         infer_s = time.perf_counter() - began
         return [answers[name] for name in self.outputs], infer_s
+
+    def _wanted(
+        self, session: Session, inputs: dict[str, np.ndarray], room: Room
+    ) -> dict[str, np.ndarray] | None:
+        """Memory for the outputs; None where copying them costs next to nothing, or nobody can say how large
+        they will be."""
+        if not isinstance(session, RunsInto):
+            return None
+        manifest = self.bundle.manifest
+        shapes = output_shapes(manifest.inputs, manifest.outputs, inputs)
+        if shapes is None:
+            return None
+        named = [shapes[name] for name in self.outputs]
+        sizes = zip(named, self.output_types, strict=True)
+        if sum(math.prod(shape) * info.numpy.itemsize for shape, info in sizes) < LARGE_BYTES:
+            return None
+        memory = room(named)
+        return None if memory is None else dict(zip(self.outputs, memory, strict=True))
 
     def terminate(self) -> None:
         for session in (self.session, self.wide):
@@ -166,13 +197,14 @@ class ModelHost:
         ident: int,
         inputs: list[np.ndarray],
         is_alone: bool = False,
+        room: Room | None = None,
     ) -> tuple[list[np.ndarray], float]:
         """Run a batch so that it can be told to stop. For one thread."""
         model = self.model(handle)
         with self._lock:
             self._running = (connection, ident, model)
         try:
-            return model.run(inputs, is_alone)
+            return model.run(inputs, is_alone, room)
         finally:
             with self._lock:
                 self._running = None

@@ -97,9 +97,13 @@ class Worker:
         try:
             inputs = peer.readers[message.slot].read(message.body)
             is_alone = message.op == Op.RUN_ALONE
-            outputs, infer_s = self._host.run(handle, peer.number, message.ident, inputs, is_alone)
             types = self._host.model(handle).output_types
-            records = peer.writers[message.slot].write(handle, outputs, types)
+            writer = peer.writers[message.slot]
+            outputs, infer_s = self._host.run(
+                *(handle, peer.number, message.ident, inputs, is_alone),
+                room=lambda shapes: writer.room(handle, shapes, types),
+            )
+            records = writer.write(handle, outputs, types)
         except Exception as error:  # whatever it was, the sender is told, and the rest goes on
             self._pulse.end(BATCH_LANE)
             peer.fail(message, error)

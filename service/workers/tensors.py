@@ -45,8 +45,22 @@ class TensorWriter:
                 return write_tensors(arrays, types, self._arena)
         records, targets = known
         for array, target in zip(arrays, targets, strict=True):
-            target[...] = array
+            if array is not target:  # else it was computed there
+                target[...] = array
         return records
+
+    def room(
+        self, model: int, shapes: Sequence[tuple[int, ...]], types: Sequence[TypeInfo]
+    ) -> list[np.ndarray] | None:
+        """Where arrays of those shapes will lie: who computes them into it spares `write` the copy. None
+        where the size depends on the values."""
+        key = (model, *shapes)
+        known = self._known.get(key)
+        if known is None:
+            nothing = [np.zeros((), info.numpy) for info in types]
+            arrays = [np.broadcast_to(one, at) for one, at in zip(nothing, shapes, strict=True)]
+            known = self._lay_out(key, arrays, types)
+        return None if known is None else known[1]
 
     def _lay_out(
         self, key: tuple[object, ...], arrays: Sequence[np.ndarray], types: Sequence[TypeInfo]

@@ -26,6 +26,7 @@ from models.runtimes.base import Arrays
 from models.runtimes.graph import Graph
 from models.runtimes.onnxruntime.control import GRAPH_ID, NO_GRAPH, SHRINK, RunControl
 from models.runtimes.onnxruntime.errors import is_out_of_memory
+from models.runtimes.shapes import output_shapes
 
 MOST_SHAPES = 16  # sets of buffers that are kept; texts come in hundreds of shapes
 _UNBOUND = (DataType.STRING, DataType.BFLOAT16)  # no memory of a device; no element type of numpy's
@@ -187,27 +188,6 @@ def allocate(
         if is_out_of_memory(error):
             raise
         return ort.OrtValue.ortvalue_from_shape_and_type(*place)
-
-
-def output_shapes(
-    inputs: Sequence[TensorSpec],
-    outputs: Sequence[TensorSpec],
-    arrays: Mapping[str, np.ndarray],
-) -> dict[str, tuple[int, ...]] | None:
-    """By the manifest's axes: the same name means the same size. None when one does not follow."""
-    sizes: dict[str, int] = {}
-    for spec in inputs:
-        for axis, size in zip(spec.shape, arrays[spec.name].shape, strict=True):
-            if isinstance(axis, str):
-                sizes[axis] = size
-    found: dict[str, tuple[int, ...]] = {}
-    for spec in outputs:
-        shape = [axis if isinstance(axis, int) else sizes.get(axis) for axis in spec.shape]
-        known = [size for size in shape if size is not None]
-        if len(known) < len(shape):
-            return None
-        found[spec.name] = tuple(known)
-    return found
 
 
 def _read_by_the_cpu(session: ort.InferenceSession) -> set[str]:

@@ -61,5 +61,10 @@ def is_unshrinkable(error: Exception) -> bool:
     return "memory arena shrink list" in str(error)
 
 
+def is_other_shape(error: InferenceFailed) -> bool:
+    """An output did not fit the memory that was bound for it."""
+    return "computed output shape" in error.detail
+
+
 def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]

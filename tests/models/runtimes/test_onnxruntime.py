@@ -19,6 +19,7 @@ from models.runtimes.base import GraphRefused, ProviderMissing, Session, Session
 from models.runtimes.graph import Graph
 from models.runtimes.onnxruntime import load_gpu_libraries
 from service.exam import replay
+from service.selection.choice import reference
 from tests.service import graphs
 from tests.service.graphs import Tiny, spec
 
@@ -205,18 +206,18 @@ def test_a_graph_with_an_input_that_the_manifest_hides_is_refused(tmp_path: Path
 
 def test_the_exam_is_passed_by_the_published_graph_and_failed_by_another(tmp_path: Path) -> None:
     session, bundle = opened(graphs.doubler(), tmp_path)
-    assert replay(session, bundle) == 0.0
+    assert replay(session, bundle, reference(bundle.manifest)) == 0.0
     wrong = Golden({"x": np.ones((1, 4), np.float32)}, {"y": np.full((1, 4), 3, np.float32)})
     other = graphs.doubler().publish(tmp_path / "repository", "n", tmp_path, golden=wrong)
     with pytest.raises(ExamFailed):
-        replay(session, other)
+        replay(session, other, reference(other.manifest))
 
 
 def test_a_bundle_without_an_exam_has_none_to_pass(tmp_path: Path) -> None:
     tiny = graphs.doubler()
     tiny.sample = None
     session, bundle = opened(tiny, tmp_path)
-    assert replay(session, bundle) is None
+    assert replay(session, bundle, reference(bundle.manifest)) is None
 
 
 def test_all_refusals_are_bundle_errors() -> None:

@@ -78,7 +78,10 @@ class Held:
     def __init__(self, error: Exception) -> None:
         self.error, self.runs, self.is_closed = error, 0, False
 
-    def run(self, *_: object) -> None:
+    def model(self, _: int) -> Any:
+        return type("Model", (), {"output_types": ()})
+
+    def run(self, *_: object, **__: object) -> None:
         self.runs += 1
         raise self.error
 
@@ -93,6 +96,7 @@ def served(error: Exception, monkeypatch: pytest.MonkeyPatch) -> tuple[Held, lis
     class Peer:
         number = 0
         readers = (type("Reader", (), {"read": staticmethod(lambda _: [])}),)
+        writers = (None,)
         channel = Line([Message(Op.RUN, 0, 1, ident, memoryview(b"")) for ident in range(3)])
 
         @staticmethod

@@ -23,6 +23,10 @@ DEVICE_LOST = (
     "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; hostname=h ; file=f.cc ; "
     "line=1 ; expr=cudaStreamSynchronize(stream); "
 )
+REFUSED = (
+    "Non-zero status code returned while running Gather node. Name:'' Status Message: indices element out "
+    "of data bounds, idx=9 must be within the inclusive range [-4,3]"
+)
 NO_CAPTURE = (
     "[ONNXRuntimeError] : 1 : FAIL : This session cannot use the graph capture feature as requested by the "
     "user  as all compute graph nodes have not been partitioned to the CUDAExecutionProvider"
@@ -32,6 +36,10 @@ NO_PROFILE = (
     "profiles if they want to explicitly set profiles through provider options. Following input(s) has no "
     "associated shape profiles provided: inner"
 )
+
+
+class InvalidArgument(Exception):
+    """As the runtime's own is called."""
 
 
 class Place(NamedTuple):
@@ -115,6 +123,17 @@ class FakeSession:
         self.values.append(value)
         return value
 
+    def run(
+        self, names: Sequence[str], feeds: dict[str, np.ndarray], options: ort.RunOptions
+    ) -> list[np.ndarray]:
+        """Errors have their kind here, and lose it in a bound run."""
+        assert names == ["y"]
+        x = feeds["x"]
+        self.runs.append((len(x), _entry(options, "gpu_graph_id"), "plain"))
+        if self._gpu.refuses:
+            raise InvalidArgument(f"[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : {REFUSED}")
+        return [2 * x]
+
     def run_with_iobinding(self, binding: FakeBinding, options: ort.RunOptions) -> None:
         graph, shrunk = (
             _entry(options, "gpu_graph_id"),
@@ -122,6 +141,8 @@ class FakeSession:
         )
         x, y = binding.inputs["x"], binding.outputs["y"]
         self.runs.append((len(x.array), graph, shrunk))
+        if self._gpu.refuses:
+            raise RuntimeError(f"Error in execution: {REFUSED}")
         self._gpu.check(
             len(x.array), self.options_of(CUDA), shrunk, has_captured=bool(self._captured)
         )
@@ -149,6 +170,7 @@ class FakeGpu:
         self.works = True
         self.most_rows = 1 << 20
         self.fails_with = ""
+        self.refuses = False
         self.shrinks = True
         self.input_place = "Cuda"
         self.complaints: list[str] = []

@@ -7,7 +7,7 @@ import onnxruntime as ort
 import pytest
 
 from models.datatypes import DataType
-from models.errors import DeviceLost, OutOfMemory, RunTooLong
+from models.errors import DeviceLost, InputRefused, OutOfMemory, RunTooLong
 from models.manifest import TensorSpec
 from models.runtimes.base import SessionOptions
 from models.runtimes.gpu import GpuOptions
@@ -20,7 +20,6 @@ from models.runtimes.onnxruntime.device import (
     Target,
     graph_sizes,
     is_bindable,
-    output_shapes,
 )
 from tests.models.runtimes.onnxruntime.fakes import CUDA, DEVICE_LOST, NO_CAPTURE, FakeGpu
 from tests.service import graphs
@@ -103,13 +102,9 @@ def test_an_output_with_an_axis_of_its_own_is_allocated_by_the_runtime(gpu: Fake
     assert gpu.sessions[-1].runs == [(2, "", "")]
 
 
-def test_no_rows_need_no_buffers(gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = opened()
-    fake: Any = gpu.sessions[-1]
-    monkeypatch.setattr(
-        type(fake), "run", lambda _, names, feeds, options: [feeds["x"]], raising=False
-    )
-    assert session.run(rows(0))["y"].shape == (0, 4)
+def test_no_rows_need_no_buffers(gpu: FakeGpu) -> None:
+    assert opened().run(rows(0))["y"].shape == (0, 4)
+    assert gpu.sessions[-1].values == []
 
 
 def test_strings_and_bfloat16_are_not_bound() -> None:
@@ -226,6 +221,19 @@ def test_an_arena_that_cannot_shrink_costs_nobody_an_answer(gpu: FakeGpu) -> Non
     assert asked == ["", "gpu:0", "", "", ""]
 
 
+@pytest.mark.parametrize("sizes", [(), (1, 2)], ids=["plain", "captured"])
+def test_a_refused_value_is_the_callers_although_bound_runs_lose_the_kind(
+    sizes: tuple[int, ...], gpu: FakeGpu
+) -> None:
+    session = opened(sizes=sizes)
+    gpu.refuses = True
+    with pytest.raises(InputRefused, match="out of data bounds"):
+        session.run(rows(2))
+    assert gpu.sessions[-1].runs[-1] == (2, "-1" if sizes else "", "plain")
+    gpu.refuses = False
+    ask(session, 2)
+
+
 def test_a_lost_device_is_told_apart(gpu: FakeGpu) -> None:
     session = opened()
     gpu.fails_with = DEVICE_LOST
@@ -300,14 +308,6 @@ def _numpy(one: TensorSpec) -> Any:
     from models.datatypes import BY_ONNX
 
     return BY_ONNX[one.dtype.value].numpy
-
-
-def test_outputs_are_as_large_as_the_inputs_axes_of_the_same_name() -> None:
-    ids = spec("ids", DataType.INT64, ["batch", "sequence"])
-    hidden = spec("hidden", DataType.FLOAT, ["batch", "sequence", 8])
-    given = {"ids": np.zeros((2, 5), np.int64)}
-    assert output_shapes([ids], [hidden], given) == {"hidden": (2, 5, 8)}
-    assert output_shapes([ids], [spec("n", DataType.INT64, ["found"])], given) is None
 
 
 def test_the_session_on_the_cpu_has_no_buffers_of_ours() -> None:

@@ -60,8 +60,9 @@ class _ServerSettings(BaseSettings):
         default=0,
         ge=0,
         le=256,
-        description="inference workers; 0 takes one per usable core, at most 4. More workers run more "
-        "batches at once, each with fewer threads",
+        description="inference workers; 0 takes what `slipway tune` found where it did so for every model "
+        "served, else one per usable core, at most 4. More workers run more batches at once, each with fewer "
+        "threads",
     )
     frontends: int = Field(
         default=1,

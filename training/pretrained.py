@@ -14,6 +14,7 @@ from torch import nn
 
 from training.checkpoints import checkpoint_folder, load_module, read_json
 from training.errors import DataError
+from training.networks.dropout import quicken_dropout
 
 TOKENIZER_FILE = "tokenizer.json"
 _LONGEST_TOKENS = 1_048_576
@@ -64,6 +65,7 @@ def load_text_encoder(source: str) -> TextCheckpoint:
     tokenizer_json, special = read_tokenizer(folder)
     # Eager attention is plain matrix products, which ONNX Runtime fuses and every length shares.
     module = load_module(AutoModel, folder, optional=("pooler",), attn_implementation="eager")
+    quicken_dropout(module)
     if getattr(module.config, "is_encoder_decoder", False):
         raise DataError(
             f"{folder}: a {module.config.model_type} model reads and writes; an encoder is needed"

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from training.config import ConfigRecord
 from training.networks.attention import attention
 from training.networks.decoder_traits import FAMILIES, DecoderTraits, Rotary
+from training.networks.dropout import Dropout
 
 
 class DecoderConfig(ConfigRecord):
@@ -207,7 +208,7 @@ class Block(nn.Module):
         if self.arrangement == "sandwich":
             self.attention_after_norm = build_norm(config)
             self.feed_forward_after_norm = build_norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, x: Tensor, attend: Callable[[Attention, Tensor], Tensor], normalise: Normalise = apply
@@ -252,7 +253,7 @@ class Decoder(nn.Module):
         is_learned = config.traits.positions == "learned"
         self.positions = nn.Embedding(config.context, config.width) if is_learned else None
         self.rotaries = nn.ModuleList(RotaryTables(one, config.context) for one in config.rotaries)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = build_norm(config)
         self.head = nn.Linear(config.width, vocabulary, bias="head" in config.traits.biases)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.networks.dropout import Dropout
 from training.networks.text_encoder import TokenEncoder, pool
 
 
@@ -20,7 +21,7 @@ class PairScorer(nn.Module):
     def __init__(self, encoder: TokenEncoder, *, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.hidden = nn.Linear(4 * encoder.hidden, encoder.hidden)
         self.head = nn.Linear(encoder.hidden, 1)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from typing_extensions import override
 
+from training.networks.dropout import Dropout
 from training.networks.text_encoder import TokenEncoder
 
 Cell = Literal["rnn", "lstm", "gru"]
@@ -47,7 +48,7 @@ class RecurrentEncoder(TokenEncoder):
         nn.init.normal_(self.embedding.weight, std=0.1)
         widths = [width, *[self.hidden] * (layers - 1)]
         self.layers = nn.ModuleList(BidirectionalLayer(cell, size, units) for size in widths)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @override
     def forward(

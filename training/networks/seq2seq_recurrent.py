@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from training.networks.dropout import Dropout
 from training.networks.recurrent import BidirectionalLayer, draw_recurrent
 from training.networks.seq2seq import Seq2Seq, SlotSizes
 from training.networks.seq2seq_settings import RecurrentSeq2SeqConfig
@@ -56,7 +57,7 @@ class RecurrentSeq2Seq(Seq2Seq):
         self.score = nn.Linear(units, 1, bias=False)
         self.mix = nn.Linear(2 * units, width)
         self.head = nn.Linear(width, vocabulary, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         draw_recurrent(self.recurrent)
         for embedding in (self.embedding, self.source_embedding):
             nn.init.normal_(embedding.weight, std=width**-0.5)

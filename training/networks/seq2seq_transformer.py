@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from training.networks.attention import attention
 from training.networks.decoder import rotate
+from training.networks.dropout import Dropout
 from training.networks.seq2seq import Seq2Seq, SlotSizes
 from training.networks.seq2seq_settings import TransformerSeq2SeqConfig
 
@@ -84,7 +85,7 @@ class FeedForward(nn.Module):
         self.is_gated = config.activation == "swiglu"
         self.up = nn.Linear(config.width, (1 + self.is_gated) * config.hidden, bias=False)
         self.down = nn.Linear(config.hidden, config.width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.up(x)
@@ -104,7 +105,7 @@ class EncoderBlock(nn.Module):
         self.attention = SelfAttention(config)
         self.feed_forward_norm = _norm(config)
         self.feed_forward = FeedForward(config, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
         x = x + self.dropout(self.attention(self.attention_norm(x), cos, sin, mask))
@@ -121,7 +122,7 @@ class DecoderBlock(nn.Module):
         self.cross = CrossAttention(config)
         self.feed_forward_norm = _norm(config)
         self.feed_forward = FeedForward(config, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, x: Tensor, cos: Tensor, sin: Tensor, cross: tuple[Tensor, Tensor], mask: Tensor
@@ -165,7 +166,7 @@ class TransformerSeq2Seq(Seq2Seq):
         )
         self.norm = _norm(config)
         self.head = nn.Linear(config.width, vocabulary, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         exponents = torch.arange(0, config.head_size, 2, dtype=torch.float32) / config.head_size
         angles = torch.outer(torch.arange(longest).float(), config.rope_theta**-exponents)
         self.register_buffer("cos", angles.cos(), persistent=False)

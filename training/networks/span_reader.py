@@ -12,6 +12,7 @@ Letters: B batch, T tokens, H width of the encoder's vectors, U units of the lay
 import torch
 from torch import Tensor, nn
 
+from training.networks.dropout import Dropout
 from training.networks.recurrent import BidirectionalLayer
 from training.networks.text_encoder import OUT_OF_SIGHT, TokenEncoder
 
@@ -24,7 +25,7 @@ class SpanHead(nn.Module):
     def __init__(self, encoder: TokenEncoder, *, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(encoder.hidden, 2)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, type_ids: Tensor) -> Logits:
@@ -44,7 +45,7 @@ class SpanReader(nn.Module):
         self.encoder = encoder
         self.similar = nn.Linear(encoder.hidden, encoder.hidden)
         self.reading = BidirectionalLayer("gru", 3 * encoder.hidden + 1, units)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(2 * units, 2)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, type_ids: Tensor) -> Logits:

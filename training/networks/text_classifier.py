@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.networks.dropout import Dropout
+
 
 class TextClassifier(nn.Module):
     """Any batch, any length ≥ 1. What lies under a zero of the mask cannot change an answer."""
@@ -31,7 +33,7 @@ class TextClassifier(nn.Module):
         # The default deviation of 1 drowns what the filters learn in the first steps.
         nn.init.normal_(self.embedding.weight, std=0.1)
         self.convolutions = nn.ModuleList(nn.Conv1d(width, filters, size) for size in windows)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(width + 2 * filters * len(windows), classes)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from training.networks.dropout import Dropout
+
 # Below every number that a network makes, within the range of half precision, and not infinite: a row of
 # padding alone stays finite.
 OUT_OF_SIGHT = -1e4
@@ -53,7 +55,7 @@ class SequenceClassifier(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.pooling: Pooling = pooling
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(pooled_width(encoder.hidden, pooling), classes)
 
     def forward(
@@ -74,7 +76,7 @@ class TokenClassifier(nn.Module):
     def __init__(self, encoder: TokenEncoder, *, classes: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(encoder.hidden, classes)
 
     def forward(

@@ -13,6 +13,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from training.networks.attention import attention
+from training.networks.dropout import Dropout
 from training.networks.text_encoder import OUT_OF_SIGHT, TokenEncoder
 
 Positions = Literal["sinusoidal", "learned"]
@@ -46,7 +47,7 @@ class TransformerEncoder(TokenEncoder):
             self.register_buffer("positions", table, persistent=False)
         self.layers = nn.ModuleList(Block(width, heads, inner, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @override
     def forward(
@@ -83,7 +84,7 @@ class Block(nn.Module):
         self.inner_norm = nn.LayerNorm(width)
         self.widen = nn.Linear(width, inner)
         self.narrow = nn.Linear(inner, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for layer in (self.qkv, self.mix, self.widen, self.narrow):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.networks.attention import attention
+from training.networks.dropout import Dropout
 from training.networks.layers import weights_of
 
 _PATCHES_IN_A_ROW = 8
@@ -35,10 +36,10 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(width, _HIDDEN_FACTOR * width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(_HIDDEN_FACTOR * width, width),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens_nth: Tensor) -> Tensor:
         tokens_nth = tokens_nth + self.dropout(self._attend(self.norm1(tokens_nth)))
@@ -76,7 +77,7 @@ class VisionTransformer(nn.Module):
         self.patches = nn.Conv2d(channels, width, patch, patch)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.randn(1, row * row + 1, width) * _STD)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)

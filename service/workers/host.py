@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("slipway.host")
 
 
-LARGE_BYTES = 1 << 20  # of outputs; below it binding them costs what the copy does
+# Of outputs. Measured, copied ÷ computed in place: 0.7 at 1 MiB, 0.9 at 2, 1.1 at 4, 1.6 at 8; 1.1 for a
+# network that computes for 50 ms and leaves 22 MB.
+LARGE_BYTES = 4 << 20
 
 Room = Callable[[list[tuple[int, ...]]], list[np.ndarray] | None]
 """Shapes of outputs in manifest order → memory for them, or that there is none."""

@@ -185,8 +185,7 @@ class OnnxSession:
                 return self._guarded(self._run_plain, inputs)
 
     def run_into(self, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> bool:
-        """On the CPU, where a copy costs 0.03 ms for each MiB of output, and twenty times that where the
-        memory is new. False also where a run failed: it is `run` that tells why."""
+        """On the CPU alone. False also where a run failed: it is `run` that tells why."""
         is_plain = self._options.provider == "cpu" and not self._raw and self._writes_into
         if not is_plain or any(array.dtype.hasobject for array in inputs.values()):
             return False

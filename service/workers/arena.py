@@ -9,6 +9,7 @@ the front end, which would die of SIGBUS.
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
 
 ALIGN_BYTES = 64  # a cache line, and enough for any vector load
 _FIRST_BYTES = 1 << 16
@@ -18,11 +19,18 @@ class ArenaError(Exception):
     """A message points outside the arena: the other side is broken."""
 
 
+Pin = Callable[[mmap.mmap], Callable[[], None] | None]
+"""Makes a mapping readable for a device; what gives it back, or None where it stays as it was."""
+
+
 class Arena:
-    """One direction's memory. `descriptor` is what the child inherits."""
+    """One direction's memory. `descriptor` is what the child inherits. `pin` is asked for each mapping that
+    is made from then on."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self.pin: Pin | None = None
+        self._pinned: list[tuple[mmap.mmap, Callable[[], None]]] = []
         self._map: mmap.mmap | None = None
         self._mapped_bytes = 0
 
@@ -56,7 +64,14 @@ class Arena:
         # Not mmap.resize: it refuses while arrays view the old mapping. The old one goes with the last view.
         self._map = mmap.mmap(self.descriptor, capacity)
         self._mapped_bytes = capacity
+        release = None if self.pin is None else self.pin(self._map)
+        if release is not None:
+            # Kept until the end: a mapping must not go while a device may read it, and views of it live on.
+            self._pinned.append((self._map, release))
 
     def close(self) -> None:
+        for _, release in self._pinned:
+            release()
+        self._pinned.clear()
         self._map = None
         os.close(self.descriptor)

@@ -6,6 +6,7 @@ A handle is the small number that the front end gave a model; it is what crosses
 import contextlib
 import logging
 import math
+import mmap
 import threading
 import time
 from collections.abc import Callable
@@ -39,6 +40,7 @@ from service.workers.width import (
 )
 
 if TYPE_CHECKING:
+    from models.runtimes.onnxruntime.pinned import PinnedMemory
     from service.generation.host import Emit, GenerationHost
     from service.generation.stats import EngineStats
 
@@ -136,6 +138,7 @@ class ModelHost:
         self._running: tuple[int, int, BatchModel] | None = None  # connection, request id, model
         self._lock = threading.Lock()
         self._batch: dict[int, BatchModel] = {}
+        self._pinned: PinnedMemory | None = None
         self._generation: dict[int, GenerationHost] = {}
         self._choices: dict[int, Choice] = {}  # of generation models
         self.on_stats: Callable[[int, EngineStats], None] = lambda *_: None
@@ -171,7 +174,16 @@ class ModelHost:
             provider=choice.provider,
             compute=choice.compute,
         )
-        return open_session(choice.runtime, Graph.of(bundle, choice.file), options)
+        session = open_session(choice.runtime, Graph.of(bundle, choice.file), options)
+        if choice.provider != "cpu" and self._pinned is None:
+            from models.runtimes.onnxruntime.pinned import PinnedMemory
+
+            self._pinned = PinnedMemory.of(options.gpu.device_id)
+        return session
+
+    def pin(self, memory: mmap.mmap) -> Callable[[], None] | None:
+        """Let the GPU read memory by itself, once a model is there; what gives it back."""
+        return None if self._pinned is None else self._pinned.pin(memory)
 
     def unload(self, handle: int) -> None:
         """Forget a model; unknown handles are ignored, since a failed load leaves none."""

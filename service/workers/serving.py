@@ -145,6 +145,8 @@ class Worker:
         peer.channel.send(Op.DONE, ident=message.ident)
 
     def _welcome(self, peer: Peer) -> None:
+        for inputs, _ in peer.arenas:
+            inputs.pin = self._host.pin
         descriptor = peer.channel.sock.fileno()
         self._peers[descriptor] = peer
         self._poll.register(descriptor, select.EPOLLIN)

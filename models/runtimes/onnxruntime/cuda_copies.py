@@ -6,9 +6,8 @@ Through the CUDA runtime library that ONNX Runtime has loaded; "CUDA Runtime API
 import ctypes
 from typing import Any, Protocol
 
-import onnxruntime as ort
-
 from models.runtimes.onnxruntime.errors import translated
+from models.runtimes.onnxruntime.libraries import cuda_runtime
 
 _DEVICE_TO_DEVICE = 3  # cudaMemcpyKind
 
@@ -22,13 +21,15 @@ class CudaRuntime(Protocol):
 
     def cudaDeviceSynchronize(self) -> int: ...  # noqa: N802
 
+    def cudaGetLastError(self) -> int: ...  # noqa: N802
+
 
 class CudaCopies:
     """For one device."""
 
     def __init__(self, device: int, library: CudaRuntime | None = None) -> None:
         self._device = device
-        self._library: Any = library or _loaded()
+        self._library: Any = library or cuda_runtime()
 
     def copy_2d(self, target: int, source: int, pitch: int, width: int, height: int) -> None:
         """`height` lines of `width` bytes, `pitch` bytes apart on both sides. Raises RunError."""
@@ -52,10 +53,5 @@ class CudaCopies:
 
     def _check(self, call: str, code: int) -> None:
         if code:
+            self._library.cudaGetLastError()  # else the runtime finds it after its next kernel
             raise translated(RuntimeError(f"CUDA failure {code}: {call}"))
-
-
-def _loaded() -> Any:
-    """Raises OSError."""
-    major = str(ort.cuda_version).partition(".")[0]
-    return ctypes.CDLL(f"libcudart.so.{major}")

@@ -38,6 +38,13 @@ def load_tensorrt_libraries() -> str:
     return "; ".join(complaints)
 
 
+def cuda_runtime() -> ctypes.CDLL:
+    """The CUDA runtime library, which the runtime's GPU build has loaded by the time it has a session. Raises
+    OSError."""
+    major = str(ort.cuda_version).partition(".")[0]
+    return ctypes.CDLL(f"libcudart.so.{major}")
+
+
 def _packaged(name: str) -> Path | None:
     """In the Python package that TensorRT's wheels install; None where the system has to know."""
     spec = find_spec("tensorrt_libs")

@@ -143,5 +143,9 @@ def test_cuda_is_asked_for_strided_copies_within_the_device() -> None:
 
 @pytest.mark.parametrize(("code", "kind"), [(700, DeviceLost), (1, InferenceFailed)])
 def test_a_copy_that_fails_is_one_of_our_errors(code: int, kind: type[Exception]) -> None:
+    cuda = FakeCuda(code)
     with pytest.raises(kind):
-        CudaCopies(0, FakeCuda(code)).copy_2d(1, 2, 3, 4, 5)
+        CudaCopies(0, cuda).copy_2d(1, 2, 3, 4, 5)
+    assert cuda.calls[-1] == ("cudaGetLastError", ()), (
+        "else the runtime finds it after its next kernel"
+    )

@@ -1,6 +1,8 @@
 """Shared memory: what one end writes the other reads, it grows, and it cannot be pulled away."""
 
+import mmap
 import os
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -142,3 +144,31 @@ def test_what_is_remembered_is_bounded(remembering: tuple[TensorWriter, TensorRe
         [answer] = crossing(remembering, [np.arange(rows)], [DataType.INT64])
         assert answer.tolist() == list(range(rows))
     assert all(len(side._known) <= 256 for side in remembering)
+
+
+def test_every_mapping_of_a_pinned_arena_stays_registered_until_it_closes(
+    ends: tuple[Arena, Arena],
+) -> None:
+    """Views of an outgrown mapping live on, and a device may be reading from it."""
+    writer, reader = ends
+    log: list[str] = []
+
+    def pin(memory: mmap.mmap) -> Callable[[], None]:
+        size = len(memory)
+        log.append(f"pin {size}")
+        return lambda: log.append(f"release {size}")
+
+    reader.pin = pin
+    for count in (10, 10, 1 << 20):
+        there_and_back(ends, [np.ones(count, np.float32)], [DataType.FLOAT])
+    assert log == ["pin 65536", "pin 4194304"]
+    reader.close()
+    assert log[2:] == ["release 65536", "release 4194304"]
+    assert writer.pin is None
+
+
+def test_memory_that_cannot_be_pinned_is_used_all_the_same(ends: tuple[Arena, Arena]) -> None:
+    ends[1].pin = lambda _: None
+    [answer] = there_and_back(ends, [np.arange(5)], [DataType.INT64])
+    assert answer.tolist() == [0, 1, 2, 3, 4]
+    ends[1].close()

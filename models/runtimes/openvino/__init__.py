@@ -5,6 +5,7 @@
     external   weights that lie beside the graph
     inputs     what it would take silently and answer wrongly
     ranges     which whole numbers a graph can be asked for
+    operators  what it answers wrongly, whatever it is asked
     errors     its messages → our errors
 
 Importing this imports the runtime; `models.runtimes` does so when the first session is opened.

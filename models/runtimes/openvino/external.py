@@ -20,7 +20,7 @@ MEMORY = "*/_ORT_MEM_ADDR_/*"
 """As a location: "offset" is an address in this process. See openvino pull request 31632."""
 
 # Message → fields that may hold tensors, and what each of them is.
-_CHILDREN: Mapping[str, Mapping[int, str]] = {
+CHILDREN: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "function": {7: "node", 11: "attribute"},
@@ -31,7 +31,7 @@ _CHILDREN: Mapping[str, Mapping[int, str]] = {
 }
 _DIMS, _ELEMENT, _NAME, _EXTERNAL, _LOCATION = 1, 2, 8, 13, 14
 _IS_EXTERNAL = 1  # TensorProto.DataLocation
-_DEEPEST = 64
+DEEPEST = 64
 # TensorProto.DataType → bits of an element; strings (8) never lie outside.
 _BITS = {
     1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128,
@@ -54,12 +54,12 @@ def _message(
     message: memoryview, kind: str, weights: Mapping[str, bytes], depth: int
 ) -> bytes | None:
     """None where nothing is external."""
-    if depth > _DEEPEST:
-        raise GraphRefused(f"the graph nests more than {_DEEPEST} levels deep")
+    if depth > DEEPEST:
+        raise GraphRefused(f"the graph nests more than {DEEPEST} levels deep")
     parts: list[bytes | memoryview] = []
     is_changed = False
     for entry in fields(message):
-        child = _CHILDREN[kind].get(entry.number) if entry.kind == BYTES else None
+        child = CHILDREN[kind].get(entry.number) if entry.kind == BYTES else None
         if child is None:
             new = None
         elif child == "tensor":

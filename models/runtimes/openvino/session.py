@@ -26,6 +26,7 @@ from models.runtimes.openvino.errors import refusal, translated
 from models.runtimes.openvino.external import with_weights_in_memory
 from models.runtimes.openvino.inputs import InputCheck
 from models.runtimes.openvino.library import DEVICE, capabilities, core, read
+from models.runtimes.openvino.operators import check_operators
 from models.runtimes.openvino.ranges import ranges_of
 from models.runtimes.signature import check_signature
 
@@ -45,6 +46,7 @@ def open_session(graph: Graph, options: SessionOptions) -> "OpenVinoSession":
     """Raises ProviderMissing, GraphRefused or LoadOutOfMemory."""
     _check_wishes(graph, options)
     try:
+        check_operators(graph.model)
         model = read(with_weights_in_memory(graph.model, graph.weights))
         check_signature(graph, _types(model.inputs, graph), _types(model.outputs, graph))
         check = InputCheck(graph.inputs, ranges_of(model, graph.inputs))

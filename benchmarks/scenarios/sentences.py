@@ -1,8 +1,9 @@
 """A sentence encoder with real weights, texts of mixed length, default settings.
 
 Batching is the trap here: texts padded to the longest of their batch cost more than texts one by one.
-The limit is a single-thread session per core, each fed one text at a time. Answers are compared with the
-original network's, under load, before anything is timed.
+The limit is a single-thread session per core, each fed one text at a time; beside the defaults stands the
+same server without batching (`--max-batch-size 1`), which they must never be slower than. Answers are
+compared with the original network's, under load, before anything is timed.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ _TEXTS, _SEED, _CHECKED = 64, 11, 32
 _CONNECTIONS = 32
 _LONGER = 1.5
 _WARM_SHARE = 0.3
-_BARE, _SERVED = "bare, one text at a time", "V2 binary"
+_BARE, _SERVED, _UNBATCHED = "bare, one text at a time", "V2 binary", "V2 binary, no batching"
 
 Result = BareResult | ClosedLoopResult
 
@@ -41,6 +42,8 @@ _PROMISES = (
     Promise("bare", "bare 1-thread session per core, one text at a time", "texts/s"),
     Promise("rate", "V2 binary at 32 connections", "texts/s"),
     Promise("of_bare", "V2 binary at 32 connections ÷ bare", "×", at_least=0.85),
+    Promise("unbatched", "the same without batching (--max-batch-size 1)", "texts/s"),
+    Promise("of_unbatched", "default ÷ without batching", "×", at_least=0.97),
     Promise("p99", "V2 binary at 32 connections, 99th percentile", "ms"),
 )
 
@@ -62,6 +65,10 @@ def _measure(bench: Bench, rows: Rows) -> None:
         server = stack.enter_context(
             slipway(bench.options.checkout, repository, environment=AS_EXPORTED)
         )
+        one_by_one = ("--max-batch-size", "1")
+        alone = stack.enter_context(
+            slipway(bench.options.checkout, repository, *one_by_one, environment=AS_EXPORTED)
+        )
         bench.progress.doing("comparing answers with the original network")
         rows.record("cosine", [_lowest_cosine(bench.options.cache, server, texts, messages)])
         requests = [message.http(_PATH) for message in messages]
@@ -69,12 +76,15 @@ def _measure(bench: Bench, rows: Rows) -> None:
             {
                 _BARE: partial(bare.run, Plan(bench.cores, 1), seconds),
                 _SERVED: partial(_ask, server, requests, seconds),
+                _UNBATCHED: partial(_ask, alone, requests, seconds),
             }
         )
     bench.keep(rounds.samples)
     record(rows, "bare", rounds, _BARE, lambda sample: sample.rate)
     record(rows, "rate", rounds, _SERVED, lambda sample: sample.rate)
     record_share(rows, "of_bare", rounds, (_SERVED, _BARE), lambda sample: sample.rate)
+    record(rows, "unbatched", rounds, _UNBATCHED, lambda sample: sample.rate)
+    record_share(rows, "of_unbatched", rounds, (_SERVED, _UNBATCHED), lambda sample: sample.rate)
     found = [sample for sample in rounds.samples[_SERVED] if isinstance(sample, ClosedLoopResult)]
     rows.record("p99", [sample.p99_ms for sample in found])
 

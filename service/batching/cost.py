@@ -12,14 +12,15 @@ Fitted is the cost per unit of work, so that short runs count as much as long on
 times are given.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 _MEMORY = 0.99  # per run: what was measured a few hundred runs ago has faded
 _LEAST_SPREAD = 0.01  # relative variance from which on two influences can be told apart
 _LEAST_RUNS = 6  # two runs that a busy machine disturbed would tell any line
 _ODD = 2.5  # a run that takes so many times as long was disturbed; that much of it counts
-_REFRESH_RUNS = 8  # the curve is computed anew
-_FADE = 0.97  # of the table, at each refresh
+_REFRESH_RUNS = 32  # the curve is computed anew
+_FADE = 0.996  # of the table, per run
 _DOUBT = 1.0  # runs that the line counts for, in a place of the table
 _NEWS = 0.05  # that a run is worth in its place of the table, at least
 _FORGOTTEN = 0.1
@@ -31,20 +32,30 @@ class CostCurve:
     """`version` grows whenever the curve was computed anew, for who keeps what follows from it."""
 
     __slots__ = (
-        "_cells", "_columns", "_line", "_sums", "_weight", "is_known", "last_work",
-        "previous_work", "runs", "version",
+        "_cells",
+        "_columns",
+        "_line",
+        "_refresh_at",
+        "_sums",
+        "_weight",
+        "is_known",
+        "last_work",
+        "previous_work",
+        "runs",
+        "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._weight = 0.0
         # Of u = 1 / work, l = length, z = seconds / work: Σu Σl Σz Σuu Σul Σll Σuz Σlz
-        self._sums = [0.0] * 8
+        self._sums = (0.0,) * 8
         self._cells: dict[tuple[int, int], list[float]] = {}
         self._columns: dict[int, list[float]] = {}
         self._line = (0.0, 0.0, 0.0)
         self.is_known = False
         self.runs = 0
         self.version = 0
+        self._refresh_at = 0
         self.last_work = self.previous_work = 0.0
 
     def record(self, rows: int, length: float, seconds: float) -> None:
@@ -53,21 +64,23 @@ class CostCurve:
         if self.is_known:
             seconds = min(seconds, _ODD * self.run_s(rows, length))
         u, z = 1.0 / work, seconds / work
-        sums = self._sums
+        a, b, c, d, e, f, g, h = self._sums
         self._weight = self._weight * _MEMORY + 1.0
-        sums[0] = sums[0] * _MEMORY + u
-        sums[1] = sums[1] * _MEMORY + length
-        sums[2] = sums[2] * _MEMORY + z
-        sums[3] = sums[3] * _MEMORY + u * u
-        sums[4] = sums[4] * _MEMORY + u * length
-        sums[5] = sums[5] * _MEMORY + length * length
-        sums[6] = sums[6] * _MEMORY + u * z
-        sums[7] = sums[7] * _MEMORY + length * z
+        self._sums = (
+            a * _MEMORY + u,
+            b * _MEMORY + length,
+            c * _MEMORY + z,
+            d * _MEMORY + u * u,
+            e * _MEMORY + u * length,
+            f * _MEMORY + length * length,
+            g * _MEMORY + u * z,
+            h * _MEMORY + length * z,
+        )
         if self.is_known:
             self._correct(rows, length, seconds)
         self.previous_work, self.last_work = self.last_work, work
         self.runs += 1
-        if self.runs % _REFRESH_RUNS == 0 or self.runs < 4 * _REFRESH_RUNS:
+        if self.runs >= self._refresh_at:
             self._refresh()
 
     def run_s(self, rows: float, length: float) -> float:
@@ -95,7 +108,9 @@ class CostCurve:
         return self._sums[1] / self._weight if self._weight else 1.0
 
     def _refresh(self) -> None:
+        """After every run at first, after every 32 of them later."""
         self.version += 1
+        self._refresh_at = self.runs + max(1, min(self.runs // 8, _REFRESH_RUNS))
         line = _fitted(self._weight, self._sums) if self.runs >= _LEAST_RUNS else None
         self.is_known = line is not None
         self._line = line or (0.0, self._sums[2] / self._weight, 0.0)
@@ -117,10 +132,11 @@ class CostCurve:
         """Length bucket → for every bucket of rows what the line must be multiplied by. Rows that were
         never seen at a length are supposed to err as the nearest that were."""
         columns: dict[int, dict[int, float]] = {}
+        fade = math.pow(_FADE, self._refresh_at - self.runs)
         for place, cell in list(self._cells.items()):
             runs, ratio = cell
             columns.setdefault(place[0], {})[place[1]] = (runs * ratio + _DOUBT) / (runs + _DOUBT)
-            cell[0] = min(runs, 1 / _NEWS) * _FADE
+            cell[0] = min(runs, 1 / _NEWS) * fade
             if cell[0] < _FORGOTTEN:
                 del self._cells[place]
         return {key: _filled(found) for key, found in columns.items()}

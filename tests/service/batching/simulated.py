@@ -117,7 +117,8 @@ def tokens_of_4_to_400_words(chance: random.Random) -> int:
 @dataclass
 class Load:
     """`callers` in a closed loop; each request as long as `length` says. What comes before a fifth of the
-    requests is answered is not counted: there the curve is learned."""
+    requests is answered is not counted: there the curve is learned. `asked`, `run`: tokens, without and
+    with padding, of the real batcher's runs."""
 
     seconds: Seconds
     manifest: Manifest
@@ -128,6 +129,8 @@ class Load:
     noise: float = 0.1
     batches: list[int] = field(default_factory=list)
     latencies_s: list[tuple[int, float]] = field(default_factory=list)
+    asked: int = 0
+    run: int = 0
 
     def ratio(self) -> float:
         """Throughput over what the workers would do one request at a time, without any trips."""
@@ -181,6 +184,8 @@ class Load:
     ) -> tuple[Submit, Callable[[], Awaitable[None]]]:
         async def run(inputs: Arrays) -> RunResult:
             rows, length = inputs["x"].shape
+            load.run += rows * length
+            load.asked += int(np.count_nonzero(inputs.get("mask", inputs["x"])))
             return RunResult({"y": inputs["x"]}, await load._run_s(rows, length, chance))
 
         loop = asyncio.get_running_loop()
@@ -262,6 +267,13 @@ def compared(load: Load) -> tuple[float, float]:
     return load.rate() / alone, load.rate_padded() / alone
 
 
+def padding(seconds: Seconds, callers: int, length: Lengths) -> float:
+    """The share of padding in all that is run."""
+    load = texts(seconds, callers, length=length)
+    load.rate()
+    return 1 - load.asked / load.run
+
+
 def main(callers: Sequence[int] = (2, 8, 32, 64)) -> None:
     print("requests/s over one at a time: the batcher (everything padded)")
     for name, length in (
@@ -271,7 +283,9 @@ def main(callers: Sequence[int] = (2, 8, 32, 64)) -> None:
         print(f"{name:24}" + "".join(f"{count:>14} callers" for count in callers))
         for seconds in TEXT_COSTS:
             cells = [compared(texts(seconds, count, length=length)) for count in callers]
-            print(f"{seconds.__name__:24}" + "".join(f"{a:>14.2f} ({b:4.2f}) " for a, b in cells))
+            share = padding(seconds, callers[-1], length)
+            row = "".join(f"{a:>14.2f} ({b:4.2f}) " for a, b in cells)
+            print(f"{seconds.__name__:24}{row} padding {share:.1%}")
 
 
 if __name__ == "__main__":

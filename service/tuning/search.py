@@ -47,7 +47,8 @@ class Budget:
 
 @dataclass
 class Found:
-    """`looks`: all outcomes in the order of trials. `finals`: those that decide, one per finalist."""
+    """`looks`: all outcomes in the order of trials. `finals`: those that decide, one per finalist. `ran_out`:
+    with more time more would have been tried."""
 
     looks: list[Outcome] = field(default_factory=list)
     finals: list[Outcome] = field(default_factory=list)
@@ -144,22 +145,27 @@ class Search:
         return {outcome.setting.choice for outcome in everyone if gain(best, outcome) < _RIVAL}
 
     def _decide(self) -> None:
-        """The finalists and the start, alternately; what counts is each one's median round."""
+        """The finalists and the start take turns; what counts is each one's median over whole rounds."""
         finalists = [each.setting for each in self._ranked(self._found.rows)[:_FINALISTS]]
-        if self._space.start not in finalists:
-            finalists.append(self._space.start)
+        start = self._space.start
+        # Second, so that it is there to compare with however short the time is.
+        finalists = [*finalists[:1], start, *(one for one in finalists[1:] if one != start)]
+        finalists = list(dict.fromkeys(finalists))
         seconds = _FINAL_LONGER * self._budget.look_s
         rounds: dict[Setting, list[Outcome]] = {setting: [] for setting in finalists}
         for number in range(_FINAL_ROUNDS):
             order = finalists if number % 2 == 0 else finalists[::-1]
+            if number and self._left_s() < len(order) * self._cost_s(seconds):
+                self._found.ran_out = True
+                break
             for outcome in self._try_all("final", order, seconds, self._budget.time_s):
                 rounds[outcome.setting].append(outcome)
-        complete = max(map(len, rounds.values()))
-        self._found.finals = [
-            Outcome.merged(outcomes)
-            for outcomes in rounds.values()
-            if len(outcomes) == complete > 0
-        ]
+        measured = [outcomes for outcomes in rounds.values() if outcomes]
+        whole = min(map(len, measured), default=0)
+        self._found.finals = [Outcome.merged(outcomes[:whole]) for outcomes in measured]
+
+    def _left_s(self) -> float:
+        return self._budget.time_s - (self._clock() - self._began)
 
     def _try_all(
         self, stage: str, settings: Iterable[Setting], seconds: float, until_s: float

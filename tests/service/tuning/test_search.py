@@ -82,6 +82,17 @@ def test_time_is_kept_for_the_finalists() -> None:
     assert found.finals
 
 
+@pytest.mark.parametrize("time_s", [20.0, 26.0, 32.0, 38.0, 44.0, 50.0])
+def test_finalists_are_compared_over_equally_many_rounds_whenever_time_ends(time_s: float) -> None:
+    """The start is among them from the second look on."""
+    machine = Machine(rate)
+    found, _ = search(machine, time_s)
+    assert len({final.seconds for final in found.finals}) <= 1
+    if len(found.finals) > 1:
+        assert space().start in {final.setting for final in found.finals}
+        assert best_of(found) != space().start
+
+
 def test_a_choice_that_cannot_be_served_is_left_at_its_first_look() -> None:
     machine = Machine(rate)
     machine.broken = {BF16: "its exam failed"}

@@ -65,7 +65,8 @@ def _measure(bench: Bench, rows: Rows) -> None:
         server = stack.enter_context(
             slipway(bench.options.checkout, repository, environment=AS_EXPORTED)
         )
-        one_by_one = ("--max-batch-size", "1")
+        # As long a queue as batches have, or 32 callers would be refused.
+        one_by_one = ("--max-batch-size", "1", "--max-queue-wait-ms", "60000")
         alone = stack.enter_context(
             slipway(bench.options.checkout, repository, *one_by_one, environment=AS_EXPORTED)
         )

@@ -44,8 +44,6 @@ def with_weights_in_memory(model: bytes, weights: Mapping[str, bytes]) -> bytes:
 
     Raises GraphRefused for a tensor that points anywhere else, FileDamaged for bytes that are no protobuf.
     """
-    if b"location" not in model:  # the key that an external tensor must have
-        return model
     changed = _message(memoryview(model), "model", weights, 0)
     return model if changed is None else changed
 

@@ -169,10 +169,11 @@ class Batcher:
         if self._is_closing or not self.is_alive:
             raise ShuttingDown("the model is being taken out of service")
         self._admission.admit(rows, now, deadline, priority, caller)
-        if rows <= self._most_rows or not self._assembly.can_batch:
+        size = rows if rows == 1 or not self._assembly.can_batch else self._part_rows(ticket)
+        if size >= rows:
             self._backlog.push(ticket)
         else:
-            self._push_parts(ticket)
+            self._push_parts(ticket, size)
         self._schedule()
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
@@ -212,9 +213,19 @@ class Batcher:
             if handle is not None:
                 handle.cancel()
 
-    def _push_parts(self, parent: Ticket) -> None:
-        """A request larger than a batch goes as several, which may run at once."""
-        size, parts = self._most_rows, []
+    def _part_rows(self, ticket: Ticket) -> int:
+        """How many rows of a request stay together: a batch's worth, or fewer where that costs nothing, so
+        that free workers share it and other requests do not stand behind the whole of it."""
+        rows, length = min(ticket.rows, self._most_rows), ticket.work / ticket.rows
+        sizing = self._sizing
+        if not sizing.learns or not sizing.is_worth_parting(rows, length):
+            return rows
+        free = max(self.limits.concurrency - self._execution.running, 1)
+        return sizing.rows(rows, length, Bounds(sizing.share(rows * length, free)))
+
+    def _push_parts(self, parent: Ticket, size: int) -> None:
+        """A request goes as several, which may run at once."""
+        parts = []
         slices = self._assembly.slices(parent.inputs, parent.rows, size)
         for number, inputs in enumerate(slices):
             part = Ticket(

@@ -106,6 +106,10 @@ class Sizing:
         saved_s = alone_s + batch_s - joined_s
         return saved_s >= wanted_s and batch_s <= (_GAIN + 1) * saved_s
 
+    def is_worth_parting(self, rows: int, length: float) -> bool:
+        """Their run takes so long that a few more ways to a worker do not matter."""
+        return self.curve.is_known and self.curve.run_s(rows, length) > _GAIN * TRIP_S
+
     def share(self, work: float, workers: int) -> float:
         """The part of the waiting `work` that one of `workers` free ones should take.
 

@@ -127,6 +127,45 @@ def test_what_waits_is_spread_over_free_workers_once_runs_are_known_to_be_long()
     assert stage.runs[1][0] == stage.runs[2][0] == 1.0
 
 
+def test_a_request_of_many_rows_is_split_where_that_costs_nothing() -> None:
+    """Rows cost the same alone: the request takes both workers, and another does not stand behind it."""
+    stage = Stage(Batching(max_batch_size=8), workers=2, seconds_per_row=0.005)
+    tickets: list[Ticket] = []
+    ended: list[float] = []
+
+    async def scene(stage: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        for value in range(6):
+            stage.ask(*[value] * (1 + value % 3))
+            await asyncio.sleep(1)
+        began = loop.time()
+
+        def done(_: Ticket) -> None:
+            ended.append(round(loop.time() - began, 4))
+
+        tickets.append(stage.ask(*range(8), on_done=done))
+        tickets.append(stage.ask(9, on_done=done))
+
+    stage.play(scene)
+    assert tickets[0].outputs is not None
+    assert tickets[0].outputs["y"][:, 0].tolist() == list(range(8))
+    assert all(len(values) == 1 for values in stage.batches[-9:])
+    assert max(ended) == pytest.approx(0.025, abs=0.001)
+
+
+def test_a_request_of_many_rows_stays_whole_where_batches_pay() -> None:
+    stage = Stage(Batching(max_batch_size=8), workers=1, seconds_per_row=0.00001)
+
+    async def scene(stage: Stage) -> None:
+        for value in range(12):
+            stage.ask(*[value] * (1 + value % 4))
+            await asyncio.sleep(1)
+        stage.ask(*range(8))
+
+    stage.play(scene)
+    assert stage.batches[-1] == list(range(8))
+
+
 def test_short_runs_are_not_spread() -> None:
     stage = Stage(Batching(max_batch_size=8), workers=2, seconds_per_row=0.00001)
 

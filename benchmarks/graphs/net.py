@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET, IR_VERSION = 18, 10
-_RIDGE = 1e-2  # of the mean square of a feature
+_RIDGE = 0.1  # of the mean square of a feature
 
 
 class Net:

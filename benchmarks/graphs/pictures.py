@@ -1,6 +1,6 @@
 """Pictures of printed digits, drawn: something that can be right or wrong, without a download.
 
-Digits differ in size, place, slant and brightness, and lie in noise, so that a classifier is right often but
+Digits differ a little in size, place, slant and brightness, and lie in noise, so that a classifier is right often but
 not always, and a variant that computes less exactly has something to lose.
 """
 
@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 CLASSES = 10
-_NOISE = 0.2
-_SLANT_DEGREES = 8.0
-_HEIGHTS = (0.6, 0.75)  # of the picture
-_OFF_CENTRE = 0.04
+_NOISE = 0.15
+_SLANT_DEGREES = 3.0
+_HEIGHTS = (0.66, 0.72)  # of the picture
+_OFF_CENTRE = 0.02
 _INNER_SIDE = (
     64  # drawn in this size, then enlarged: drawing 224×224 pixels takes longer and shows no more
 )

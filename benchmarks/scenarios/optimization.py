@@ -83,8 +83,8 @@ def _promises() -> tuple[Promise, ...]:
 
 def _budget(key: str, way: str, model: Model) -> Promise:
     if model.is_judged_by_labels:
-        what = f"{model.title}, accuracy of {_KEYS[way]} − {_FP32}"
-        return Promise(f"{key}.{way}.budget", what, "", -0.005)
+        what = f"{model.title}, accuracy that {_KEYS[way]} loses of {_FP32}'s"
+        return Promise(f"{key}.{way}.budget", what, "", at_most=0.005)
     what = f"{model.title}, mean cosine of {_KEYS[way]} with {_FP32}"
     return Promise(f"{key}.{way}.budget", what, "", 0.999)
 
@@ -183,7 +183,7 @@ def _judge(
             right = [
                 float((found.argmax(1) == labels).mean()) for found in (answers[name], expected)
             ]
-            rows.record(f"{key}.{way}.budget", [right[0] - right[1]])
+            rows.record(f"{key}.{way}.budget", [right[1] - right[0]])
             told = f"accuracy {right[0]:.4f}, fp32 {right[1]:.4f}; the same class {agreeing:.4f}; {told}"
         bench.facts[f"{model.title}, {name}, {len(expected)} answers"] = told
 

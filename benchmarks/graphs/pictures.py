@@ -1,7 +1,7 @@
 """Pictures of printed digits, drawn: something that can be right or wrong, without a download.
 
-Digits differ a little in size, place, slant and brightness, and lie in noise, so that a classifier is right often but
-not always, and a variant that computes less exactly has something to lose.
+Digits differ a little in size, place, slant and brightness, and lie in noise, so that a classifier is right
+often but not always, and a variant that computes less exactly has something to lose.
 """
 
 from functools import cache
@@ -15,9 +15,7 @@ _NOISE = 0.15
 _SLANT_DEGREES = 3.0
 _HEIGHTS = (0.66, 0.72)  # of the picture
 _OFF_CENTRE = 0.02
-_INNER_SIDE = (
-    64  # drawn in this size, then enlarged: drawing 224×224 pixels takes longer and shows no more
-)
+_INNER_SIDE = 64  # drawn in this size and enlarged: more pixels take longer and show no more
 
 
 class Pictures(NamedTuple):

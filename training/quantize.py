@@ -1,7 +1,7 @@
 """Smaller graphs of an fp32 one that need no data: a table from a file's name to the function that writes it.
 
 Used by `training.optimizing`, which measures what comes out, and by imports; nothing here promises accuracy.
-Static int8, which learns from rows, is `training.optimizing.static`.
+Int8 of activations too is `training.optimizing.static` and `.dynamic`.
 """
 
 import logging
@@ -12,8 +12,6 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
-from onnxruntime.quantization import QuantType
-from onnxruntime.quantization import quantize_dynamic as ort_quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from training import weight_only
@@ -51,23 +49,6 @@ def prepare(source: Path, target: Path) -> None:
         quant_pre_process(bare, target, skip_symbolic_shape=True)
 
 
-def _int8_dynamic(source: Path, target: Path) -> None:
-    """Weights of matrix products in int8, a scale per column; activations are measured at run time.
-
-    Convolutions are left alone: ONNX Runtime's integer convolution of this form is slower than fp32.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
-        prepare(source, prepared)
-        ort_quantize_dynamic(
-            prepared,
-            target,
-            op_types_to_quantize=["MatMul", "Gemm", "Gather", "EmbedLayerNormalization"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-        )
-
-
 def _weight_only(form: str) -> Quantizer:
     # Shapes stay as they are: those of the attention's kernel could not be inferred anew.
     return lambda source, target: weight_only.compress(form, source, target)
@@ -102,7 +83,6 @@ def _fp32_optimized(source: Path, target: Path) -> None:
 QUANTIZERS: dict[str, Quantizer] = {
     "fp32-optimized": _fp32_optimized,
     "fp16": _fp16,
-    "int8-dynamic": _int8_dynamic,
     **{form: _weight_only(form) for form in weight_only.BITS},
 }
 

@@ -69,12 +69,14 @@ def flow_repository(shared_flows: Flows) -> Path:
 
 def train_tiny(recipe: str, repository: Path) -> Flow:
     """The whole path with the recipe's own tiny settings, on data that needs no download."""
-    kept: list[tuple[Work[Any], Trained]] = []
+    kept: list[tuple[Work[Any], Trained] | None] = []
     train = train_stage.train
 
     def keep(work: Work[Any], *args: Any, **kwargs: Any) -> Trained:
+        place = len(kept)
+        kept.append(None)  # a teacher is trained within its student's run, and ends before it
         trained = train(work, *args, **kwargs)
-        kept.append((work, trained))
+        kept[place] = (work, trained)
         return trained
 
     reads_sources = recipe in ("pycode-gpt", "language-model")
@@ -85,7 +87,8 @@ def train_tiny(recipe: str, repository: Path) -> Flow:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_stage, "train", keep)
         bundle = pipeline.run(request, silent_reporter()[0])
-    return Flow(bundle, *kept[0])  # later ones are networks trained to judge the first
+    assert kept[0] is not None
+    return Flow(bundle, *kept[0])  # others are networks that teach or judge the first
 
 
 def _own_sources(folder: Path) -> Path:

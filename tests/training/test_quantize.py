@@ -17,7 +17,6 @@ ROWS = {"point": np.random.default_rng(0).standard_normal((64, FEATURES)).astype
 MOST = {
     "fp32-optimized": 1e-6,
     "fp16": 0.01,
-    "int8-dynamic": 0.1,
     "int8-weight-only": 0.1,
     "int4-weight-only": 0.5,
 }
@@ -52,19 +51,9 @@ def test_half_precision_holds_its_weights_in_sixteen_bits(graph: Path, tmp_path:
     assert types == {onnx.TensorProto.FLOAT16}
 
 
-def test_dynamic_int8_has_a_scale_for_every_column(graph: Path, tmp_path: Path) -> None:
-    quantize("int8-dynamic", graph, tmp_path / "small.onnx")
-    scales = [
-        onnx.numpy_helper.to_array(weight)
-        for weight in onnx.load(tmp_path / "small.onnx").graph.initializer
-        if weight.name.endswith("_scale")
-    ]
-    assert sorted(scale.size for scale in scales) == [4, 16, 16]
-
-
 def test_what_cannot_be_read_is_one_line_and_no_file(graph: Path, tmp_path: Path) -> None:
     graph.write_bytes(graph.read_bytes()[:100])
     with pytest.raises(ExportFailed) as caught:
-        quantize("int8-dynamic", graph, tmp_path / "small.onnx")
+        quantize("int8-weight-only", graph, tmp_path / "small.onnx")
     assert "\n" not in caught.value.message
     assert not (tmp_path / "small.onnx").exists()

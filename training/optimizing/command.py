@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from models.bundle import Bundle
 from models.catalog import find_bundle
 from models.errors import UsageError
@@ -166,7 +168,7 @@ def _work(request: Request, bundle: Bundle, report: Reporter) -> Work[Any]:
             "calibrate; give its data with --data where they are your own"
         )
     recipe = recipes.get(origin.recipe)
-    config: RunConfig = type(recipe.build_config()).model_validate(origin.config)
+    config = _config(bundle, type(recipe.build_config()), origin.config)
     report.stage("prepare", f"the data of recipe {recipe.name}")
     seed_everything(config.seed)
     work = recipe.work_class()(config, request.data)
@@ -183,6 +185,19 @@ def _work(request: Request, bundle: Bundle, report: Reporter) -> Work[Any]:
             f"and what was read has {work.data_sha256()[:12]}…: {remedy}"
         )
     return work
+
+
+def _config(bundle: Bundle, kind: type[RunConfig], found: dict[str, object]) -> RunConfig:
+    """Raises UsageError for what an earlier Slipway wrote and this one cannot read."""
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"{bundle.name}/{bundle.version} was trained with settings that this recipe does not have any "
+            f"more ({where}: {first['msg']}), so its test split cannot be made again: train it anew"
+        ) from error
 
 
 def _budget(request: Request, gates: GateConfig) -> Budget:

@@ -18,7 +18,9 @@ _MORE = ("fp32-optimized", "int8-dynamic", "int8-weight-only", "fp16")
 def quick(subject: Subject) -> tuple[Target, ...]:
     """What a training run tries by the way: the files that its kind of work lists, and bfloat16."""
     forms = subject.precisions()
-    wanted = [target for target in TARGETS.values() if target.form in forms]
+    wanted = [
+        target for target in TARGETS.values() if target.form in forms and target.compute == "fp32"
+    ]
     if subject.takes_settings:
         wanted.append(TARGETS["openvino:bf16"])
     return usable(wanted)

@@ -8,6 +8,7 @@ from models.golden import Golden
 from models.manifest import Evaluation, Variant
 from models.runtimes.hardware import describe
 from training.graph_file import graph_bytes
+from training.optimizing.alone import one_by_one
 from training.optimizing.budget import Budget
 from training.optimizing.examining import Comparison, compare, exam_of, is_row_independent
 from training.optimizing.paired import delta_interval
@@ -59,12 +60,15 @@ def know(subject: Subject, evaluation: tuple[Evaluation, ...] = ()) -> Known:
 def judge(subject: Subject, target: Target, known: Known, budget: Budget) -> Judged:
     """Raises BundleError where the runtime refuses the graph, RunError where it cannot run it."""
     with opened(subject, target) as variant:
-        compared = _compared(known, variant.predict)
-        ask = _judging(subject, variant.predict)
+        independent = is_row_independent(variant.predict, subject.sample(_NEIGHBOURS))
+        served = variant.predict
+        if not independent:
+            served = one_by_one(variant.predict, subject.inputs)
+        compared = _compared(known, served)
+        ask = _judging(subject, served)
         evaluation = subject.evaluate(ask)
         scores = subject.item_scores(ask)
         exam = exam_of(known.golden, variant.predict, subject.tolerance, compared.max_difference)
-        independent = is_row_independent(variant.predict, subject.sample(_NEIGHBOURS))
     reference = known.evaluation
     file = target.file
     record = Variant(

@@ -13,7 +13,7 @@ from models.errors import BundleError, RunError
 from models.manifest import Evaluation, Variant
 from training.errors import DataError, ExportFailed
 from training.graph_file import remove_graph
-from training.optimizing import static, timing
+from training.optimizing import dynamic, static, timing
 from training.optimizing.budget import Budget
 from training.optimizing.judging import Known, judge, know
 from training.optimizing.sessions import REFERENCE
@@ -28,6 +28,10 @@ from training.report import Reporter
 
 _FASTER = 0.95  # less gain than this is within the noise of a shared machine
 _SMALLER = 0.95  # less is names and notes, not weights
+_WORTH_A_COPY = 0.9  # of the time, for another file of the reference's size
+
+# Files that are searched for, until the budget holds; others are written once.
+_SEARCHED = {"int8-static": static.make, "int8-dynamic": dynamic.make}
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,10 @@ class _Trial:
             detail = self._make(earlier)
             judged = judge(self._subject, target, self._known, self._budget)
             self._tell.doing(f"{target.name}: milliseconds")
-            base, speed = timing.measure(self._subject, [REFERENCE, target], self._effort.patience)
+            # Rows that depend on each other are served alone: a batch has no speed of its own.
+            batches = None if judged.record.is_row_independent else (1,)
+            patience = self._effort.patience
+            base, speed = timing.measure(self._subject, [REFERENCE, target], patience, batches)
         except (ExportFailed, DataError, BundleError, RunError) as error:
             return Verdict(target, error.message)
         variant = judged.record.model_copy(
@@ -117,9 +124,9 @@ class _Trial:
         for verdict in earlier:
             if verdict.target.form == target.form and verdict.variant is not None:
                 return verdict.detail
-        if target.needs_calibration:
-            found = static.make(subject, target, self._effort, self._objection, self._tell.doing)
-            return str(found)
+        make = _SEARCHED.get(target.form)
+        if make is not None:
+            return str(make(subject, target, self._effort, self._objection, self._tell.doing))
         self._tell.doing(f"{target.name}: writing")
         quantize(target.form, subject.graph, subject.folder / str(target.file))
         return ""
@@ -131,9 +138,10 @@ class _Trial:
         """Why nobody would want it; empty: somebody would."""
         if variant.file and variant.size_bytes < _SMALLER * self._known.size_bytes:
             return ""
-        if _ratio(variant.latency_ms, base.latency_ms) < _FASTER:
+        most = _WORTH_A_COPY if variant.file else _FASTER
+        if _ratio(variant.latency_ms, base.latency_ms) < most:
             return ""
-        if _ratio(base.throughput, variant.throughput) < _FASTER:
+        if _ratio(base.throughput, variant.throughput) < most:
             return ""
         return "neither smaller nor faster" if variant.file else "not faster"
 

@@ -2,8 +2,7 @@
 
 How a graph comes about:
     1. every calibrator learns ranges; the one whose graph answers closest to the reference is taken
-    2. a graph over budget gets layers back: each layer's harm is measured with it alone in int8, and the
-       most harmful 1, 2, 4, … stay in floating point until the budget holds, or none would be left
+    2. a graph over budget gets layers back (`giving_back`)
 
 Both choices are made on rows that are neither calibrated with nor judged on, so that the figures on the test
 split stay honest; the budget alone, a yes or no, is asked of that split.
@@ -17,11 +16,10 @@ into integer kernels, OpenVINO into its own; the file is the same.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
@@ -35,17 +33,13 @@ from training.optimizing.calibration import (
     learn_ranges,
     small_batches,
 )
+from training.optimizing.giving_back import Error, Found, Judge, Tell, give_back, layers
 from training.optimizing.rows import require_rows
-from training.optimizing.sessions import predict_of, session_of
 from training.optimizing.subject import Subject
 from training.optimizing.targets import Target
 from training.optimizing.timing import Patience
 from training.quantize import prepare, quiet
-from training.work import Arrays, Predict
-
-Judge = Callable[[], str]
-"""Why the target's file, as it is now, may not be published; empty: it may."""
-Tell = Callable[[str], None]
+from training.work import Arrays
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # What passes values on: in int8 as well, so that they are not widened and narrowed between two layers.
@@ -72,21 +66,6 @@ QUICK = Effort((MINMAX,), gives_layers_back=False, patience=Patience(turns_s=0.5
 THOROUGH = Effort(CALIBRATORS, gives_layers_back=True, patience=Patience(turns_s=3.0, burst_s=0.4))
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a search ended with, in words for the table and the card."""
-
-    calibrator: str
-    layers: int
-    left_alone: tuple[str, ...]
-
-    def __str__(self) -> str:
-        kept = (
-            f", {len(self.left_alone)} of {self.layers} layers in fp32" if self.left_alone else ""
-        )
-        return f"{self.calibrator}{kept}"
-
-
 def make(subject: Subject, target: Target, effort: Effort, judge: Judge, tell: Tell) -> Found:
     """Write `target.file`, the best graph that was found, within budget or not. Raises ExportFailed with the
     reason, DataError without rows."""
@@ -110,12 +89,13 @@ class _Search:
         batches = list(small_batches(subject.calibration()))
         for batch in batches:
             require_rows("calibration rows", batch, subject.inputs)
-        self._learning, self._choosing = _two_parts(batches)
+        self._learning, choosing = _two_parts(batches)
+        self._error = Error(subject, target, choosing)
 
     def run(self, effort: Effort, judge: Judge) -> Found:
         prepare(self._subject.graph, self._prepared)
         graph = onnx.load(self._prepared).graph
-        self._layers = layers(graph)
+        self._layers = layers(graph, _WEIGHTED)
         if not self._layers:
             raise ExportFailed("no layer of this graph can be computed in int8")
         self._op_types = op_types(graph)
@@ -123,7 +103,16 @@ class _Search:
         self._quantize(self._file, calibrator)
         if not effort.gives_layers_back or not judge():
             return Found(calibrator.name, len(self._layers), ())
-        return self._give_layers_back(calibrator, judge)
+        alone = give_back(
+            self._layers,
+            self._target,
+            (self._file, self._scratch / "trial.onnx"),
+            lambda to, without, only: self._quantize(to, calibrator, without=without, only=only),
+            self._error,
+            judge,
+            self._tell,
+        )
+        return Found(calibrator.name, len(self._layers), alone)
 
     def _best_calibrator(self, calibrators: Sequence[Calibrator]) -> Calibrator:
         errors: dict[str, float] = {}
@@ -134,29 +123,8 @@ class _Search:
             if len(calibrators) > 1:
                 trial = self._scratch / "trial.onnx"
                 self._quantize(trial, calibrator)
-                errors[calibrator.name] = self._error(trial)
+                errors[calibrator.name] = self._error.of(trial)
         return min(calibrators, key=lambda one: errors.get(one.name, 0.0))
-
-    def _give_layers_back(self, calibrator: Calibrator, judge: Judge) -> Found:
-        """The most harmful first; the number of them doubles until the budget holds."""
-        order = self._by_harm(calibrator)
-        alone: tuple[str, ...] = ()
-        while len(alone) < len(order) - 1:
-            alone = tuple(order[: min(2 * len(alone) or 1, len(order) - 1)])
-            self._tell(f"{self._target.name}: {len(alone)} of {len(order)} layers in fp32")
-            self._quantize(self._file, calibrator, without=alone)
-            if not judge():
-                break
-        return Found(calibrator.name, len(order), alone)
-
-    def _by_harm(self, calibrator: Calibrator) -> list[str]:
-        harm = {}
-        for number, layer in enumerate(self._layers, start=1):
-            self._tell(f"{self._target.name}: harm of layer {number} of {len(self._layers)}")
-            trial = self._scratch / "trial.onnx"
-            self._quantize(trial, calibrator, only=(layer,))
-            harm[layer] = self._error(trial)
-        return sorted(harm, key=lambda layer: -harm[layer])
 
     def _quantize(
         self,
@@ -186,35 +154,6 @@ class _Search:
     def _ranges(self, calibrator: Calibrator) -> Path:
         return self._scratch / f"{calibrator.name}.json"
 
-    def _error(self, graph: Path) -> float:
-        """Squared difference to the reference's answers on rows that chose nothing yet, as part of their
-        square."""
-        expected = self._expected()
-        session = session_of(self._subject, self._target, graph)
-        try:
-            return _relative_error(self._choosing, expected, predict_of(session))
-        finally:
-            session.close()
-
-    def _expected(self) -> list[Arrays]:
-        if not hasattr(self, "_answers"):
-            session = session_of(self._subject, self._target, self._subject.graph)
-            try:
-                self._answers = [session.run(batch) for batch in self._choosing]
-            finally:
-                session.close()
-        return self._answers
-
-
-def layers(graph: onnx.GraphProto) -> list[str]:
-    """Names of the nodes with weights, in order."""
-    weights = {weight.name for weight in graph.initializer}
-    return [
-        node.name
-        for node in graph.node
-        if node.op_type in _WEIGHTED and any(name in weights for name in node.input[:2])
-    ]
-
 
 def op_types(graph: onnx.GraphProto) -> tuple[str, ...]:
     """Products alone where values are floating point between them anyway; else what passes values on too."""
@@ -241,14 +180,3 @@ def _two_parts(batches: list[Arrays]) -> tuple[list[Arrays], list[Arrays]]:
     choosing = batches[_CHOOSING_PART - 1 :: _CHOOSING_PART] or batches[-1:]
     chosen = {id(batch) for batch in choosing}
     return [batch for batch in batches if id(batch) not in chosen], choosing
-
-
-def _relative_error(rows: list[Arrays], expected: list[Arrays], predict: Predict) -> float:
-    squares, differences = 0.0, 0.0
-    for batch, wanted in zip(rows, expected, strict=True):
-        given = predict(batch)
-        for name, answer in wanted.items():
-            if answer.dtype.kind == "f":
-                squares += float(np.square(answer, dtype=np.float64).sum())
-                differences += float(np.square(given[name].astype(np.float64) - answer).sum())
-    return differences / squares if squares else differences

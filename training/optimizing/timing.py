@@ -38,12 +38,18 @@ class Speed:
     throughput: dict[int, float] = field(default_factory=dict)
 
 
-def measure(subject: Subject, targets: Sequence[Target], patience: Patience) -> list[Speed]:
-    """Each of `targets`, whose files exist. Raises BundleError, RunError."""
+def measure(
+    subject: Subject,
+    targets: Sequence[Target],
+    patience: Patience,
+    batches: tuple[int, ...] | None = None,
+) -> list[Speed]:
+    """Each of `targets`, whose files exist. `batches`: None, the subject's. Raises BundleError, RunError."""
+    batches = batches or subject.timed_batches
     speeds = [Speed() for _ in targets]
     with ExitStack() as stack:
         asks = [stack.enter_context(opened(subject, target)).predict for target in targets]
-        for batch in subject.timed_batches:
+        for batch in batches:
             runs = [
                 _timed_run(subject, target, ask, batch)
                 for target, ask in zip(targets, asks, strict=True)
@@ -51,7 +57,7 @@ def measure(subject: Subject, targets: Sequence[Target], patience: Patience) -> 
             for speed, times_ms in zip(speeds, _take_turns(runs, patience.turns_s), strict=True):
                 speed.latency_ms[batch] = round(statistics.median(times_ms), 4)
     for target, speed in zip(targets, speeds, strict=True):
-        speed.throughput = _throughput(subject, target, patience.burst_s)
+        speed.throughput = _throughput(subject, target, batches, patience.burst_s)
     return speeds
 
 
@@ -77,7 +83,9 @@ def _take_turns(runs: Sequence[Callable[[], object]], most_s: float) -> list[lis
     return times_ms
 
 
-def _throughput(subject: Subject, target: Target, burst_s: float) -> dict[int, float]:
+def _throughput(
+    subject: Subject, target: Target, batches: Sequence[int], burst_s: float
+) -> dict[int, float]:
     """{} for graphs with state, whose speed is their engine's."""
     if subject.own_predict(subject.graph) is not None:
         return {}
@@ -90,7 +98,7 @@ def _throughput(subject: Subject, target: Target, burst_s: float) -> dict[int, f
         ]
         return {
             batch: _items_per_s(pool, asks, subject.sample(batch), batch, burst_s)
-            for batch in subject.timed_batches
+            for batch in batches
         }
 
 

@@ -134,6 +134,18 @@ def test_data_that_are_not_the_ones_it_was_judged_on_are_refused(
     assert list_versions(repository, "fake") == [1]
 
 
+def test_settings_of_an_earlier_recipe_are_told_as_such(repository: Path) -> None:
+    manifest = open_bundle(repository / "fake" / "1").manifest
+    assert manifest.provenance is not None
+    config = {**manifest.provenance.config, "width": 32}
+    origin = manifest.provenance.model_copy(update={"config": config})
+    fields = {name: getattr(manifest, name) for name in ManifestDraft.model_fields}
+    draft = ManifestDraft(**fields | {"provenance": origin})
+    publish(repository, draft, repository.parent / "staged")
+    with pytest.raises(UsageError, match=r"any more \(width: Extra inputs .* train it anew"):
+        optimize(request(repository), silent_reporter()[0])
+
+
 def test_ctrl_c_leaves_the_repository_and_the_scratch_folder_as_they_were(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

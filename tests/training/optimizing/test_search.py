@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ from training.optimizing.verdict import show
 def measured(factor: float) -> object:
     """Instead of a clock: every target takes `factor` of the reference's time."""
 
-    def measure(subject: Subject, targets: Sequence[Target], _: Patience) -> list[Speed]:
+    def measure(
+        subject: Subject, targets: Sequence[Target], _: Patience, batches: object = None
+    ) -> list[Speed]:
         ms = [1.0, *[factor] * (len(targets) - 1)]
         return [Speed({1: one}, {1: 1000 / one}) for one in ms]
 
@@ -58,11 +61,24 @@ def test_what_is_kept_is_recorded_as_it_was_measured(tmp_path: Path) -> None:
     assert "core" in variant.hardware
 
 
-def test_dynamic_int8_depends_on_its_neighbours(tmp_path: Path) -> None:
+def test_dynamic_int8_depends_on_its_neighbours_and_is_timed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    usual = timing.measure
+
+    def noting(
+        subject: Subject, targets: Sequence[Target], patience: Patience, *more: object
+    ) -> Any:
+        asked.extend(more)
+        return usual(subject, targets, patience)
+
+    monkeypatch.setattr(timing, "measure", noting)
     subject = subject_in(tmp_path)
     targets = named(["onnxruntime:int8-dynamic"])
     found = search(subject, targets, Budget(points=1), QUICK, silent_reporter()[0])
     assert [variant.is_row_independent for variant in found.kept] == [False]
+    assert asked == [(1,)]
 
 
 def test_over_budget_is_kept_out_with_the_numbers_and_leaves_no_file(tmp_path: Path) -> None:
@@ -99,14 +115,14 @@ def test_one_that_cannot_be_made_is_a_line_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(form: str, source: Path, target: Path) -> None:
-        if form == "int8-dynamic":
+        if form == "int8-weight-only":
             raise ExportFailed("it has no matrices")
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(source.read_bytes())
 
     monkeypatch.setattr(searching, "quantize", fail)
     subject = subject_in(tmp_path)
-    targets = named(["onnxruntime:int8-dynamic", "onnxruntime:fp32-optimized"])
+    targets = named(["onnxruntime:int8-weight-only", "onnxruntime:fp32-optimized"])
     report, text = silent_reporter()
     found = search(subject, targets, Budget(), QUICK, report)
     show(found.reference, found.verdicts, report)
@@ -133,13 +149,13 @@ def test_a_file_that_two_targets_share_is_made_once_and_stays_for_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    make = searching.static.make
+    make = searching._SEARCHED["int8-static"]
 
     def counting(*given: object) -> object:
         made.append(given)
         return make(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(searching.static, "make", counting)
+    monkeypatch.setitem(searching._SEARCHED, "int8-static", counting)
     pytest.importorskip("openvino", reason="the second runtime that reads the file")
 
     class Divided(FakeSubject):

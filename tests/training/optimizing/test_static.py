@@ -9,6 +9,7 @@ import pytest
 from tests.training.optimizing.fake_subject import subject_in
 from training.errors import DataError, ExportFailed
 from training.optimizing import static
+from training.optimizing.giving_back import Found
 from training.optimizing.static import QUICK, THOROUGH
 from training.optimizing.targets import get
 
@@ -35,7 +36,7 @@ def test_the_file_holds_pairs_of_quantize_and_dequantize(tmp_path: Path) -> None
     found = static.make(subject, TARGET, QUICK, lambda: "", lambda _: None)
     file = tmp_path / str(TARGET.file)
     assert {"QuantizeLinear", "DequantizeLinear"} <= set(node_types(file))
-    assert found == static.Found("minmax", 3, ())
+    assert found == Found("minmax", 3, ())
     assert products_in_floating_point(file) == set()
 
 

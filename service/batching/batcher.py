@@ -217,6 +217,9 @@ class Batcher:
         """How many rows of a request stay together: a batch's worth, or fewer where that costs nothing, so
         that free workers share it and other requests do not stand behind the whole of it."""
         rows, length = min(ticket.rows, self._most_rows), ticket.work / ticket.rows
+        ceiling = self._execution.ceiling.most_work(self._clock())
+        if ceiling < rows * length:
+            rows = max(int(ceiling / length), 1)
         sizing = self._sizing
         if not sizing.learns or not sizing.is_worth_parting(rows, length):
             return rows
@@ -288,13 +291,14 @@ class Batcher:
                 self._drain.taken(rows, now, is_saturated=is_busy and backlog.rows > 0)
 
     def _bounds(self, now: float) -> Bounds:
-        """What free workers leave a batch of what waits, and how long it may take for the target's sake."""
+        """What memory has room for and free workers leave a batch of what waits, and how long it may take for
+        the target's sake."""
         backlog, target = self._backlog, self._target
         free = self.limits.concurrency - self._execution.running
-        most_work = math.inf
+        most_work = self._execution.ceiling.most_work(now)
         if free > 1 and backlog.count > 1 and self._sizing.learns:
-            most_work = self._sizing.share(backlog.work, free)
-        elif target is None:
+            most_work = min(most_work, self._sizing.share(backlog.work, free))
+        elif target is None and most_work == math.inf:
             return UNBOUND
         head = backlog.first(now) if target is not None else None
         if target is None or head is None:

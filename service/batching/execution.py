@@ -10,8 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from models.errors import InferenceFailed, InputRefused, SlipwayError
+from models.errors import InferenceFailed, InputRefused, OutOfMemory, SlipwayError
 from service.batching.assembly import Assembly
+from service.batching.ceiling import MemoryCeiling
 from service.batching.cost import CostCurve
 from service.batching.drain import DrainRate
 from service.batching.isolate import CAUSED_BY_ITEMS, isolate
@@ -71,6 +72,7 @@ class Execution:
         self._running: dict[int, tuple[Sequence[Ticket], Sent | None]] = {}
         self._searches: set[asyncio.Task[None]] = set()
         self.cost = CostCurve()
+        self.ceiling = MemoryCeiling()
         self.on_ran: Callable[[Sequence[Ticket], float], None] | None = None
 
     @property
@@ -115,6 +117,7 @@ class Execution:
                 raise outcome
             parts = self._parts(batch, outcome, began, stacked)
         except CAUSED_BY_ITEMS as error:
+            self._learn(batch, error)
             if len(batch) > 1:
                 search = asyncio.ensure_future(self._search(batch, error))
                 self._searches.add(search)
@@ -176,8 +179,13 @@ class Execution:
         self._submit(inputs, on_result)
         outcome = await future
         if isinstance(outcome, Exception):
+            self._learn(batch, outcome)
             raise outcome
         _answer(batch, self._parts(batch, outcome, began, stacked))
+
+    def _learn(self, batch: Sequence[Ticket], error: Exception) -> None:
+        if isinstance(error, OutOfMemory):
+            self.ceiling.ran_out(self._assembly.work(batch), self._clock())
 
     def _fail(self, batch: Sequence[Ticket], error: Exception) -> None:
         if isinstance(error, SlipwayError):

@@ -90,6 +90,10 @@ def _shift(_: Node) -> str:
     return "of signed numbers shifts their sign, and beyond their width"
 
 
+def _regions(node: Node) -> str:
+    return "takes maxima, and interpolates them otherwise" if node.text("mode") == b"max" else ""
+
+
 def _blocks(node: Node) -> str:
     return "takes its blocks in another order" if node.text("mode") == b"CRD" else ""
 
@@ -105,6 +109,7 @@ _COMPLAINTS: Mapping[str, Callable[[Node], str]] = {
     "MaxPool": _pooling,
     "RNN": _recurrent,
     "Resize": _resize,
+    "RoiAlign": _regions,
     "SpaceToDepth": _blocks,
 }
 

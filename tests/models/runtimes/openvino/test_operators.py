@@ -114,6 +114,7 @@ def picture(operator: str, **attributes: Any) -> Tiny:
         ),
         ("SpaceToDepth", {"blocksize": 3, "mode": "CRD"}, "another order"),
         ("BitShift", {"direction": "RIGHT"}, "shifts their sign"),
+        ("RoiAlign", {"mode": "max"}, "maxima"),
         ("Attention", {"left_window_size": 2}, "window"),
         ("DFT", {"onesided": 1}, "one-sided"),
         ("GRU", {"hidden_size": 2, "layout": 1}, "layout 1"),

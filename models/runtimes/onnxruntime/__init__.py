@@ -5,6 +5,9 @@
     providers   what each provider is told, as typed options
     profiles    the shapes that TensorRT builds its engine for
     device      runs on a GPU: buffers that stay where they are, captured graphs
+    cuda_copies copies within a GPU's memory, by address
+    pinned      host memory that a GPU may read by itself
+    libraries   NVIDIA's libraries, loaded before they are needed
     shrinkage   when memory that only a large batch needed is given back
     control     a wish to stop, from another thread
     signature   is the graph what the manifest says?

@@ -10,6 +10,7 @@ from models.bundle import Bundle
 from models.datatypes import DataType
 from models.manifest import Batching
 from models.runtimes.base import LoadOutOfMemory
+from service.memory import resident_bytes
 from service.workers.base import ModelKey
 from service.workers.options import HostOptions
 from service.workers.pool import ProcessPool
@@ -44,8 +45,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return weighty(tmp_path_factory.mktemp("memory"), "weighty")
 
 
-def pool_of(workers: int = 2, **given: int) -> ProcessPool:
-    return ProcessPool(workers, HostOptions(threads=1), **given)
+def pool_of(workers: int = 2, memory_limit_bytes: int = 0) -> ProcessPool:
+    return ProcessPool(workers, HostOptions(threads=1), memory_limit_bytes=memory_limit_bytes)
 
 
 @pytest.mark.anyio
@@ -104,5 +105,23 @@ async def test_batches_too_large_for_the_limit_are_foretold(
         await pool.load(bundle)
         result = await pool.run(ModelKey("weighty", 1), {"x": np.ones((8, SIDE), np.float32)})
         assert result.outputs["y"].shape == (8, 1)
+    finally:
+        await pool.close()
+
+
+@pytest.mark.anyio
+async def test_after_unloading_workers_are_as_small_as_before(bundle: Bundle) -> None:
+    key, pool = ModelKey("weighty", 1), pool_of(1)
+    await pool.start()
+    try:
+        await pool.load(bundle)  # what a first load leaves behind is the runtime itself
+        await pool.unload(key)
+        [pid] = pool.pids()
+        before = resident_bytes(pid)
+        await pool.load(bundle)
+        await pool.run(key, {"x": np.ones((8, SIDE), np.float32)})
+        assert resident_bytes(pid) > before + 40 * MIB
+        await pool.unload(key)
+        assert resident_bytes(pid) < before + 8 * MIB
     finally:
         await pool.close()

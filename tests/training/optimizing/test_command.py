@@ -17,7 +17,7 @@ from training import train
 from training.card import render
 from training.errors import DataError
 from training.export import export
-from training.optimizing import command
+from training.optimizing import command, defaults
 from training.optimizing.command import Request, optimize
 from training.predict import onnx_predict
 from training.provenance import provenance
@@ -168,7 +168,7 @@ def test_ctrl_c_leaves_the_repository_and_the_scratch_folder_as_they_were(
 def test_a_target_that_cannot_be_measured_here_is_refused_with_the_reason(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command.defaults, "why_not", lambda target: "there is no such processor")
+    monkeypatch.setattr(defaults, "why_not", lambda target: "there is no such processor")
     with pytest.raises(UsageError, match=r"int8-static cannot be measured here: there is no such"):
         optimize(request(repository), silent_reporter()[0])
 

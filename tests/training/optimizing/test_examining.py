@@ -81,7 +81,7 @@ def test_other_whole_numbers_cannot_be_examined() -> None:
 def test_a_scale_that_spans_the_batch_is_noticed() -> None:
     def with_common_scale(x: Array) -> Array:
         scale = np.abs(x).max() / 127
-        return np.rint(x / scale) * scale
+        return np.asarray(np.rint(x / scale) * scale)
 
     assert not is_row_independent(answering(with_common_scale), {"x": ROWS})
     assert is_row_independent(answering(lambda x: x * 3), {"x": ROWS})

@@ -41,7 +41,8 @@ def bundle_of(folder: Path, task: str, labels: str = "bad\ngood\n") -> Bundle:
     (staged / "labels.txt").write_text(labels)
     (staged / "tokenizer.json").write_text(fit_tokenizer(TEXTS, 300, lowercase=True).to_str())
     np.savez(
-        staged / "golden.npz", **{"input.image": np.zeros((3, 1, 8, 8)), "output.y": np.ones(3)}
+        staged / "golden.npz",
+        **{"input.image": np.zeros((3, 1, 8, 8)), "output.y": np.ones(3)},  # type: ignore[arg-type]
     )
     is_text = not task.startswith("image")
     is_embedding = task.endswith("embedding")

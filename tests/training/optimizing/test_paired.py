@@ -41,5 +41,7 @@ def test_the_same_answers_differ_by_nothing() -> None:
 
 
 @pytest.mark.parametrize("rows", [((), ()), (row(0.5), row(0.5))])
-def test_without_either_there_is_none(rows: tuple[tuple[Evaluation, ...], ...]) -> None:
-    assert delta_interval(*rows) is None
+def test_without_either_there_is_none(
+    rows: tuple[tuple[Evaluation, ...], tuple[Evaluation, ...]],
+) -> None:
+    assert delta_interval(rows[0], rows[1]) is None

@@ -64,7 +64,7 @@ def test_what_is_kept_is_recorded_as_it_was_measured(tmp_path: Path) -> None:
 def test_dynamic_int8_depends_on_its_neighbours_and_is_timed_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    asked: list[object] = []
     usual = timing.measure
 
     def noting(

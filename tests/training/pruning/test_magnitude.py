@@ -1,5 +1,7 @@
 """The least goes first, and only so much of it."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -8,11 +10,15 @@ from models.errors import UsageError
 from training.pruning.magnitude import apply, structured_masks, unstructured_masks
 
 
+def layer(network: nn.Sequential, place: int) -> Any:
+    return network[place]
+
+
 def test_the_smallest_weights_of_all_layers_together_go_first() -> None:
     network = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
     with torch.no_grad():
-        network[0].weight.copy_(torch.arange(1.0, 21).reshape(5, 4))
-        network[2].weight.copy_(-torch.arange(1.0, 11).reshape(2, 5) / 100)
+        layer(network, 0).weight.copy_(torch.arange(1.0, 21).reshape(5, 4))
+        layer(network, 2).weight.copy_(-torch.arange(1.0, 11).reshape(2, 5) / 100)
     masks = unstructured_masks(network, 0.4)  # 12 of 30: all ten of the head, 1 and 2 of the first
     assert not masks["2.weight"].any()
     assert (~masks["0.weight"]).nonzero().tolist() == [[0, 0], [0, 1]]
@@ -33,15 +39,15 @@ def test_tied_embeddings_are_left_alone() -> None:
 def test_a_channel_counts_by_its_weights_and_by_the_norm_behind_it() -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
     with torch.no_grad():
-        network[0].weight.copy_(torch.tensor([[9.0], [1.0], [2.0], [3.0]]).expand(4, 3))
-        network[1].weight.copy_(torch.tensor([0.001, 1.0, 1.0, 1.0]))
+        layer(network, 0).weight.copy_(torch.tensor([[9.0], [1.0], [2.0], [3.0]]).expand(4, 3))
+        layer(network, 1).weight.copy_(torch.tensor([0.001, 1.0, 1.0, 1.0]))
     masks = structured_masks(network, 0.5)
     assert masks["1.weight"].tolist() == [False, False, True, True]
     assert set(masks) == {"0.weight", "0.bias", "1.weight", "1.bias"}
     apply(masks, network)
-    assert not network[0].weight[:2].any()
-    assert not network[1].bias[:2].any()
-    assert network[3].weight.all()
+    assert not layer(network, 0).weight[:2].any()
+    assert not layer(network, 1).bias[:2].any()
+    assert layer(network, 3).weight.all()
 
 
 def test_one_channel_stays_whatever_the_amount() -> None:

@@ -1,6 +1,7 @@
 """Smaller layers, the same answers."""
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 import torch
@@ -64,8 +65,10 @@ def test_a_network_that_was_not_pruned_keeps_every_weight() -> None:
 def test_a_channel_that_says_a_constant_is_alive() -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)).eval()
     with torch.no_grad():
-        network[0].weight[1] = 0
-        network[0].bias[1] = 0
-        network[1].running_mean[1] = -1.0  # so that the norm makes one of the zero
+        first, norm = cast("nn.Linear", network[0]), cast("nn.BatchNorm1d", network[1])
+        first.weight[1] = 0
+        first.bias[1] = 0
+        assert norm.running_mean is not None
+        norm.running_mean[1] = -1.0  # so that the norm makes one of the zero
     smaller = shrunk(network)
     assert weights_in(smaller) == weights_in(network)

@@ -140,7 +140,7 @@ def test_the_loss_is_the_labels_and_the_teachers_in_their_parts(learn: Learn) ->
 
     work._teacher = says_three
     module = work.lightning_module()
-    module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
     module.eval()
     pixels = torch.from_numpy(work.images.train.pixels[:8])
     labels = torch.from_numpy(work.images.train.labels[:8])
@@ -158,8 +158,8 @@ def test_the_loss_is_the_labels_and_the_teachers_in_their_parts(learn: Learn) ->
 @pytest.mark.slow
 def test_a_student_agrees_more_with_its_teacher_than_one_without(learn: Learn) -> None:
     """All the loss is the teacher's, which knows nothing: so does the student then, and only then."""
-    quick = ("residual.width=8", "max_steps=25", "epochs=9", "cpu_threads=1")
-    quick = (*quick, "teacher.network=lenet", "teacher.epochs=2")
+    student = ("residual.width=8", "max_steps=25", "epochs=9", "cpu_threads=1")
+    quick = (*student, "teacher.network=lenet", "teacher.epochs=2")
     taught, with_teacher = learn(config_of(*quick, "teacher.weight=1"), "taught")
     _, without = learn(config_of(*quick, "teacher.weight=0"), "alone")
     assert taught._teacher is not None
@@ -179,6 +179,7 @@ def test_the_teachers_accuracy_stands_beside_the_students(teacher: Bundle) -> No
         recipes.get("digits").build_config(),
         (f"teacher.source={teacher.path}", "teacher.weight=0.5", "residual.width=4"),
     )
+    assert isinstance(config, ImageClassificationConfig)
     work = ImageClassificationWork(config, None)
     work.prepare()
     assert str(teacher.path) in work.data_summary()["teacher"]

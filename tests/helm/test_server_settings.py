@@ -58,6 +58,8 @@ def _another(name: str) -> object:
         return ["chat=int4"]
     if name == "model_provider":
         return ["digits=cuda"]
+    if name == "latency_target":
+        return ["digits=p95_ms=20"]
     if isinstance(default, tuple):
         return ["a", "b"]
     if isinstance(default, bool):

@@ -13,7 +13,9 @@ from service.tuning.plan import MeasuredLoad
 from service.tuning.space import Setting, precision
 
 CHOSEN, ON_FRONT = "→", "*"
-LEGEND = "→ chosen   * nothing else is better in one column without being worse in another"
+LEGEND = (
+    "→ best for what was wanted   * nothing is better in one column without being worse in another"
+)
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,10 @@ class Search:
         """Every choice briefly, the better half for longer. None when nothing could be measured."""
         entrants = [self._space.start, *self._space.neighbours(self._space.start, "choice")]
         seconds, ranked = self._budget.look_s, list[Outcome]()
-        for _ in range(_MOST_HALVINGS):
-            ranked = self._ranked(self._try_all("choices", entrants, seconds, until_s)) or ranked
+        for number in range(_MOST_HALVINGS):
+            # Every choice is looked at once before any time is kept for finalists.
+            limit_s = until_s if number else self._budget.time_s
+            ranked = self._ranked(self._try_all("choices", entrants, seconds, limit_s)) or ranked
             if len(ranked) <= 2:
                 break
             entrants = [outcome.setting for outcome in ranked[: math.ceil(len(ranked) / 2)]]

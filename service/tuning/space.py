@@ -106,7 +106,7 @@ class Space:
 
 def precision(choice: Choice) -> str:
     """What sets a choice apart beside its runtime: `fp32`, `int8-static`, `fp32 as bf16`."""
-    if choice.compute in ("fp32", choice.precision):
+    if choice.compute == "fp32" or choice.precision.endswith(choice.compute):
         return choice.precision
     return f"{choice.precision} as {choice.compute}"
 

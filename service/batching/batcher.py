@@ -169,7 +169,7 @@ class Batcher:
         if self._is_closing or not self.is_alive:
             raise ShuttingDown("the model is being taken out of service")
         self._admission.admit(rows, now, deadline, priority, caller)
-        size = rows if rows == 1 or not self._assembly.can_batch else self._part_rows(ticket)
+        size = rows if rows < 2 or not self._assembly.can_batch else self._part_rows(ticket)
         if size >= rows:
             self._backlog.push(ticket)
         else:

@@ -142,7 +142,8 @@ class Execution:
         parts = self._assembly.split(result.outputs, batch)
         infer_s = result.infer_s
         self._drain.ran(ran - began)
-        self.cost.record(rows, self._assembly.work(batch) / rows, infer_s)
+        if rows:  # a request may have none
+            self.cost.record(rows, self._assembly.work(batch) / rows, infer_s)
         waits_s = []
         for ticket in batch:
             ticket.queue_s, ticket.infer_s = began - ticket.arrived, infer_s

@@ -86,7 +86,7 @@ class Group:
             return self._take_similar(head[1], most_rows, most_tokens, sizing, bounds)
         if self.count > 1:
             waiting = min(self.rows, most_rows)
-            most_rows = sizing.rows(waiting, head[1].work / head[1].rows, bounds)
+            most_rows = sizing.rows(waiting, head[1].work / (head[1].rows or 1), bounds)
         return self._take_first(most_rows)
 
     def _take_first(self, most_rows: int) -> list[Ticket]:

@@ -67,7 +67,7 @@ class LatencyTarget:
         if now < self._paused_until or not curve.is_known:
             return math.inf
         most_s = self.most_s
-        single_s = curve.run_s(head.rows, head.work / head.rows) + TRIP_S
+        single_s = curve.run_s(head.rows, head.work / (head.rows or 1)) + TRIP_S
         useful_s = most_s - curve.fixed_s - TRIP_S
         if single_s > most_s or useful_s <= 0.0:
             return math.inf

@@ -102,7 +102,7 @@ class Sizing:
 
     def joins(self, batch_s: float, joined_s: float, ticket: Ticket) -> bool:
         """Whether a ticket joins a batch that takes `batch_s` without it and `joined_s` with it."""
-        alone_s, wanted_s = self._alone_of(ticket.rows, ticket.work / ticket.rows)
+        alone_s, wanted_s = self._alone_of(ticket.rows, ticket.work / (ticket.rows or 1))
         saved_s = alone_s + batch_s - joined_s
         return saved_s >= wanted_s and batch_s <= (_GAIN + 1) * saved_s
 

@@ -69,6 +69,17 @@ def rows(*values: float) -> Arrays:
 
 
 @in_loop
+async def test_a_request_without_rows_gets_an_answer_without_rows() -> None:
+    runner = Runner()
+    batcher = make(runner)
+    for _ in range(12):
+        none = batcher.submit_rows({"x": np.zeros((0, 2), np.float32)}, 0)
+        some = batcher.submit_rows(rows(1, 2), 2)
+        assert [len((await answer)["y"]) for answer in (none, some)] == [0, 2]
+    assert batcher.is_alive
+
+
+@in_loop
 async def test_requests_of_one_turn_of_the_loop_share_a_batch() -> None:
     runner = Runner()
     batcher = make(runner)

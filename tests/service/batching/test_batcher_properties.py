@@ -79,6 +79,7 @@ LIMITS = st.builds(
         default_queue_policy=POLICIES,
     ),
     workers=st.integers(1, 3),
+    latency_target_s=st.sampled_from([0.0, 0.0, 0.002, 0.05]),
 )
 
 

@@ -5,11 +5,12 @@ what counts is which sessions run at the same time:
 
 - Batches: a worker runs one at a time, whatever the model: `workers × threads`, within the cores.
 - A wide session runs only when no other batch does, in place of those: `wide`, within the cores.
-- A text model steps on a thread of its own in one worker, beside that worker's batches: `threads` more for each.
+- A text model steps on a thread of its own in one worker, beside that worker's batches: `threads` more
+  for each.
 
-So the sum is `workers × threads + text models × threads`, and only text models take it beyond the cores, while
-batches and they are all at work. It is told then, because only the operator knows which of them matters;
-fewer workers leave them room.
+So the sum is `workers × threads + text models × threads`, and only text models take it beyond the cores,
+while batches and they are all at work. It is told then, because only the operator knows which of them
+matters; fewer workers leave them room.
 """
 
 import math

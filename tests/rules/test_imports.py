@@ -87,7 +87,8 @@ def test_the_contract_needs_numpy_and_pydantic_only() -> None:
 _PROBE = """
 import sys
 {statement}
-heavy = {{"torch", "lightning", "transformers", "onnxruntime", "openvino", "onnx", "matplotlib"}} & set(sys.modules)
+heavy = {{"torch", "lightning", "transformers", "onnxruntime", "openvino", "onnx", "matplotlib"}}
+heavy &= set(sys.modules)
 sys.exit(f"imported {{sorted(heavy)}}" if heavy else 0)
 """
 

@@ -68,7 +68,8 @@ def calibration_batches(
     rows: Sequence[TokenRow], fill: Mapping[str, int] | None = None
 ) -> Iterator[dict[str, NDArray[np.int64]]]:
     """Rows from all over a split, in the batches from which a quantiser learns the ranges of values."""
-    chosen = np.unique(np.linspace(0, len(rows) - 1, _CALIBRATION_ROWS).astype(int)) if rows else []
+    places = np.linspace(0, len(rows) - 1, _CALIBRATION_ROWS).astype(int)
+    chosen: list[int] = np.unique(places).tolist() if rows else []
     for start in range(0, len(chosen), _CALIBRATION_BATCH):
         part = [rows[row] for row in chosen[start : start + _CALIBRATION_BATCH]]
         yield pad_token_rows(part, fill=fill)

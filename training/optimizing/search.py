@@ -113,7 +113,7 @@ class _Trial:
         variant = judged.record.model_copy(
             update={"latency_ms": speed.latency_ms, "throughput": speed.throughput}
         )
-        reason = judged.objection or self._useless(variant, base)
+        reason = judged.objection or self._useless(variant, speed, base)
         return Verdict(target, reason, variant, judged.cosine, detail)
 
     def _make(self, earlier: Sequence[Verdict]) -> str:
@@ -134,14 +134,12 @@ class _Trial:
     def _objection(self) -> str:
         return judge(self._subject, self._target, self._known, self._budget).objection
 
-    def _useless(self, variant: Variant, base: Speed) -> str:
+    def _useless(self, variant: Variant, speed: Speed, base: Speed) -> str:
         """Why nobody would want it; empty: somebody would."""
         if variant.file and variant.size_bytes < _SMALLER * self._known.size_bytes:
             return ""
         most = _WORTH_A_COPY if variant.file else _FASTER
-        if _ratio(variant.latency_ms, base.latency_ms) < most:
-            return ""
-        if _ratio(base.throughput, variant.throughput) < most:
+        if _ratio(speed.least_ms, base.least_ms) < most:
             return ""
         return "neither smaller nor faster" if variant.file else "not faster"
 

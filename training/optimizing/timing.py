@@ -32,10 +32,12 @@ class Patience:
 
 @dataclass
 class Speed:
-    """Batch size → median milliseconds, and → items per second."""
+    """Batch size → median milliseconds, items per second, and the least milliseconds, which other work on the
+    machine disturbs least: what is faster is decided by these."""
 
     latency_ms: dict[int, float] = field(default_factory=dict)
     throughput: dict[int, float] = field(default_factory=dict)
+    least_ms: dict[int, float] = field(default_factory=dict)
 
 
 def measure(
@@ -56,6 +58,7 @@ def measure(
             ]
             for speed, times_ms in zip(speeds, _take_turns(runs, patience.turns_s), strict=True):
                 speed.latency_ms[batch] = round(statistics.median(times_ms), 4)
+                speed.least_ms[batch] = min(times_ms)
     for target, speed in zip(targets, speeds, strict=True):
         speed.throughput = _throughput(subject, target, batches, patience.burst_s)
     return speeds

@@ -29,7 +29,7 @@ def measured(factor: float) -> object:
         subject: Subject, targets: Sequence[Target], _: Patience, batches: object = None
     ) -> list[Speed]:
         ms = [1.0, *[factor] * (len(targets) - 1)]
-        return [Speed({1: one}, {1: 1000 / one}) for one in ms]
+        return [Speed({1: one}, {1: 1000 / one}, {1: one}) for one in ms]
 
     return measure
 

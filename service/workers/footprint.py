@@ -35,11 +35,12 @@ class Footprint:
     peaks: tuple[tuple[int, int], ...] = ()
 
     def at(self, rows: int) -> int:
-        """The most that it takes with batches of so many rows. Beyond what was measured, activations are
-        supposed to grow with the rows."""
+        """The most that it takes with batches of up to so many rows, or the next number that was measured.
+        Beyond those, activations are supposed to grow with the rows."""
         sizes = [(0, self.loaded_bytes), *self.peaks]
-        most = max(size for _, size in sizes)
         last, last_bytes = sizes[-1]
+        enough = next((count for count, _ in sizes if count >= rows), last)
+        most = max(size for count, size in sizes if count <= enough)
         if rows > last > 0:
             first, first_bytes = sizes[-2]
             slope = max(last_bytes - first_bytes, 0) / (last - first)

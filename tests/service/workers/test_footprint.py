@@ -21,7 +21,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="read fr
 
 def test_between_and_beyond_measured_batches_activations_grow_with_the_rows() -> None:
     found = Footprint(loaded_bytes=100, peaks=((1, 110), (8, 180)))
-    assert found.at(1) == found.at(8) == 180, "an arena keeps what its largest run took"
+    assert (found.at(1), found.at(2), found.at(8)) == (110, 180, 180)
     assert found.at(16) == 260
     assert Footprint(loaded_bytes=100, peaks=((1, 110),)).at(4) == 140
     assert Footprint(loaded_bytes=100).at(64) == 100

@@ -81,7 +81,8 @@ def optimize(request: Request, report: Reporter) -> Bundle | None:
             report.line("nothing can be tried on a model of this kind here")
             return None
         _drop_files(bundle, wanted, staged)
-        report.stage("optimize", f"{len(wanted)} targets; budget: {_in_words(budget)}")
+        count = f"{len(wanted)} target{'s' if len(wanted) != 1 else ''}"
+        report.stage("optimize", f"{count}; budget: {_in_words(budget)}")
         found = search(subject, wanted, budget, effort, report)
         _warn_of_another_reference(bundle, found, report)
         verdict.show(found.reference, found.verdicts, report)

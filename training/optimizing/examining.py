@@ -120,19 +120,25 @@ def _tells_apart(golden: Golden, tolerance: Tolerance) -> bool:
 def is_row_independent(predict: Predict, rows: Arrays) -> bool:
     """Is a row's answer the same, bit for bit, whatever else shares its batch?
 
-    The batch keeps its size, and the row its place: kernels sum in another order for another size, by a
-    rounding that is no neighbour's doing. `rows`: at least two.
+    Each row is asked first among the others, among copies of itself, and among louder ones. The batch keeps
+    its size, and the row its place: kernels sum in another order for another size, by a rounding that is no
+    neighbour's doing. `rows`: at least two.
     """
-    before = predict(rows)
-    loud = {name: _louder(array) for name, array in rows.items()}
-    after = predict(loud)
-    return all(np.array_equal(before[name][0], after[name][0], equal_nan=True) for name in before)
+    count = len(next(iter(rows.values())))
+    for row in range(count):
+        first = {name: np.roll(array, -row, axis=0) for name, array in rows.items()}
+        copies = {name: np.repeat(array[:1], count, axis=0) for name, array in first.items()}
+        loud = {name: _louder(array) for name, array in first.items()}
+        among, *others = (predict(batch) for batch in (first, copies, loud))
+        for other in others:
+            if not all(np.array_equal(among[n][0], other[n][0], equal_nan=True) for n in among):
+                return False
+    return True
 
 
 def _louder(array: Array) -> Array:
-    """The first row as it is; the others turned round, and larger where they are floats."""
-    others = array[1:][::-1]
-    if array.dtype.kind == "f":
-        others = others * np.asarray(_LOUDER, array.dtype)
-    result: Array = np.concatenate((array[:1], others))
+    """The first row as it is; the others larger where they are floats."""
+    if array.dtype.kind != "f":
+        return array
+    result: Array = np.concatenate((array[:1], array[1:] * np.asarray(_LOUDER, array.dtype)))
     return result

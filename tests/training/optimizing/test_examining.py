@@ -87,7 +87,12 @@ def test_a_scale_that_spans_the_batch_is_noticed() -> None:
     assert is_row_independent(answering(lambda x: x * 3), {"x": ROWS})
 
 
-def test_whole_numbers_are_turned_round_to_notice() -> None:
+def test_a_scale_is_noticed_that_whole_numbers_have_in_common_in_any_order() -> None:
+    ids = {"x": np.array([[1, 2], [9, 3], [4, 4], [2, 5]])}
+    assert not is_row_independent(answering(lambda x: x / x.max()), ids)
+
+
+def test_a_neighbour_of_whole_numbers_is_noticed() -> None:
     ids = {"x": np.arange(12).reshape(4, 3)}
     assert not is_row_independent(answering(lambda x: x + x[1]), ids)
     assert is_row_independent(answering(lambda x: x + 1), ids)

@@ -17,7 +17,7 @@ from benchmarks.harness.rows import Promise, Rows
 from benchmarks.harness.scenario import Bench, Scenario
 from benchmarks.harness.wrk import wrk_version
 from benchmarks.run import run
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios import SCENARIOS, optimization
 
 # A sentence encoder or another runtime to compare with: `make bench` installs them, `make install` does not.
 _NOT_INSTALLED = ("not available: the package", "is not installed")
@@ -39,7 +39,11 @@ def _rows(report: dict[str, object]) -> dict[str, dict[str, object]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario",
+    [scenario for scenario in SCENARIOS if scenario is not optimization.SCENARIO],
+    ids=lambda scenario: scenario.name,
+)
 def test_every_promised_row_has_a_figure(scenario: Scenario, tmp_path: Path) -> None:
     if scenario.needs_wrk and wrk_version() is None:
         pytest.skip("wrk is not installed")
@@ -53,6 +57,21 @@ def test_every_promised_row_has_a_figure(scenario: Scenario, tmp_path: Path) -> 
     assert (tmp_path / "report.md").read_text().count("| not ") == len(absent)
     if len(absent) == len(rows):
         pytest.skip(str(next(iter(absent.values()))))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_speed_ups_are_measured_model_by_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the smallest model: variants of the large ones take tens of minutes to make."""
+    if wrk_version() is None:
+        pytest.skip("wrk is not installed")
+    smallest = [model for model in optimization.MODELS if model.key == "mlp"]
+    monkeypatch.setattr(optimization, "MODELS", tuple(smallest))
+    rows = _rows(_report([optimization.SCENARIO], tmp_path))
+    measured = {key for key, row in rows.items() if row["samples"]}
+    assert measured == {key for key in rows if key.startswith("mlp.") or key == "load"}
 
 
 def _scenario(measure: object) -> Scenario:

@@ -3,14 +3,14 @@
 Letters: N rows. Answers are named arrays with a leading batch axis; non-float ones must be equal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.errors import ExamFailed
 from models.golden import Golden
-from models.manifest import Tolerance
+from models.manifest import TensorSpec, Tolerance
 from training.work import Array, Arrays, Predict
 
 # Other processors round in other places: a matrix product in bfloat16 by AMX, by AVX-512 or widened to
@@ -117,28 +117,31 @@ def _tells_apart(golden: Golden, tolerance: Tolerance) -> bool:
     return False
 
 
-def is_row_independent(predict: Predict, rows: Arrays) -> bool:
+def is_row_independent(predict: Predict, rows: Arrays, specs: Sequence[TensorSpec]) -> bool:
     """Is a row's answer the same, bit for bit, whatever else shares its batch?
 
     Each row is asked first among the others, among copies of itself, and among louder ones. The batch keeps
     its size, and the row its place: kernels sum in another order for another size, by a rounding that is no
-    neighbour's doing. `rows`: at least two.
+    neighbour's doing. `rows`: at least two. Inputs without a batch axis are the same for all of them.
     """
-    count = len(next(iter(rows.values())))
+    axes = {spec.name: spec.batch_axis for spec in specs if spec.batch_axis is not None}
+    name, axis = next(iter(axes.items()))
+    count = rows[name].shape[axis]
     for row in range(count):
-        first = {name: np.roll(array, -row, axis=0) for name, array in rows.items()}
-        copies = {name: np.repeat(array[:1], count, axis=0) for name, array in first.items()}
-        loud = {name: _louder(array) for name, array in first.items()}
-        among, *others = (predict(batch) for batch in (first, copies, loud))
+        first = {n: np.roll(rows[n], -row, axis=axis) for n, axis in axes.items()}
+        copies = {n: np.repeat(first[n].take([0], axis), count, axis) for n, axis in axes.items()}
+        loud = {n: _louder(first[n], axis) for n, axis in axes.items()}
+        among, *others = (predict({**rows, **batch}) for batch in (first, copies, loud))
         for other in others:
             if not all(np.array_equal(among[n][0], other[n][0], equal_nan=True) for n in among):
                 return False
     return True
 
 
-def _louder(array: Array) -> Array:
+def _louder(array: Array, axis: int) -> Array:
     """The first row as it is; the others larger where they are floats."""
     if array.dtype.kind != "f":
         return array
-    result: Array = np.concatenate((array[:1], array[1:] * np.asarray(_LOUDER, array.dtype)))
+    rest = array.take(range(1, array.shape[axis]), axis) * np.asarray(_LOUDER, array.dtype)
+    result: Array = np.concatenate((array.take([0], axis), rest), axis)
     return result

@@ -60,7 +60,9 @@ def know(subject: Subject, evaluation: tuple[Evaluation, ...] = ()) -> Known:
 def judge(subject: Subject, target: Target, known: Known, budget: Budget) -> Judged:
     """Raises BundleError where the runtime refuses the graph, RunError where it cannot run it."""
     with opened(subject, target) as variant:
-        independent = is_row_independent(variant.predict, subject.sample(_NEIGHBOURS))
+        independent = is_row_independent(
+            variant.predict, subject.sample(_NEIGHBOURS), subject.inputs
+        )
         served = variant.predict
         if not independent:
             served = one_by_one(variant.predict, subject.inputs)

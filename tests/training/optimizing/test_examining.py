@@ -5,11 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from models.datatypes import DataType
 from models.golden import Golden
-from models.manifest import Tolerance
+from models.manifest import TensorSpec, Tolerance
 from training.optimizing.examining import compare, exam_of, is_row_independent
 from training.work import Array, Arrays, Predict
 
+FLOATS = (TensorSpec(name="x", dtype=DataType.FLOAT, shape=("batch", 6)),)
+IDS = (TensorSpec(name="x", dtype=DataType.INT64, shape=("batch", "length")),)
 ROWS = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
 
 
@@ -83,16 +86,29 @@ def test_a_scale_that_spans_the_batch_is_noticed() -> None:
         scale = np.abs(x).max() / 127
         return np.asarray(np.rint(x / scale) * scale)
 
-    assert not is_row_independent(answering(with_common_scale), {"x": ROWS})
-    assert is_row_independent(answering(lambda x: x * 3), {"x": ROWS})
+    assert not is_row_independent(answering(with_common_scale), {"x": ROWS}, FLOATS)
+    assert is_row_independent(answering(lambda x: x * 3), {"x": ROWS}, FLOATS)
 
 
 def test_a_scale_is_noticed_that_whole_numbers_have_in_common_in_any_order() -> None:
     ids = {"x": np.array([[1, 2], [9, 3], [4, 4], [2, 5]])}
-    assert not is_row_independent(answering(lambda x: x / x.max()), ids)
+    assert not is_row_independent(answering(lambda x: x / x.max()), ids, IDS)
 
 
 def test_a_neighbour_of_whole_numbers_is_noticed() -> None:
     ids = {"x": np.arange(12).reshape(4, 3)}
-    assert not is_row_independent(answering(lambda x: x + x[1]), ids)
-    assert is_row_independent(answering(lambda x: x + 1), ids)
+    assert not is_row_independent(answering(lambda x: x + x[1]), ids, IDS)
+    assert is_row_independent(answering(lambda x: x + 1), ids, IDS)
+
+
+def test_inputs_that_rows_have_in_common_stay_as_they_are() -> None:
+    total = TensorSpec(name="total", dtype=DataType.INT32, shape=(1,), batch_axis=None)
+    seen: list[Array] = []
+
+    def ask(inputs: Mapping[str, Array]) -> Arrays:
+        seen.append(inputs["total"])
+        return {"y": inputs["x"] + inputs["total"]}
+
+    rows = {"x": np.arange(12).reshape(4, 3), "total": np.array([7], np.int32)}
+    assert is_row_independent(ask, rows, (*IDS, total))
+    assert all(given.tolist() == [7] for given in seen)

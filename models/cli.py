@@ -8,6 +8,7 @@ from models.bundle import Bundle
 from models.catalog import Listing, default_repository, scan
 from models.manifest import Manifest
 from models.sizes import human_bytes
+from models.tables import aligned
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +37,7 @@ def _list_models(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_as_records(listing), indent=2))
     elif listing.bundles:
-        print(_as_table([_row(bundle) for bundle in listing.bundles]))
+        print(aligned(_HEAD, [_row(bundle) for bundle in listing.bundles]))
     else:
         print(f"no models in {arguments.repository} yet; `slipway train digits` publishes one")
     for rejected in listing.rejected:
@@ -76,16 +77,6 @@ def _gate(manifest: Manifest) -> str:
         return "none"
     failed = [gate.name for gate in manifest.gates if not gate.passed]
     return "FAILED: " + ",".join(failed) if failed else "passed"
-
-
-def _as_table(rows: list[tuple[str, ...]]) -> str:
-    table = [_HEAD, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in table
-    )
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _as_records(listing: Listing) -> dict[str, object]:

@@ -13,6 +13,7 @@ from models.cgroup import core_quota, memory_limit_bytes
 from models.runtimes.capabilities import Capability, probe
 from models.runtimes.hardware import Hardware, this_machine
 from models.sizes import human_bytes
+from models.tables import aligned
 
 MEMINFO = Path("/proc/meminfo")
 _NONE = "–"
@@ -104,7 +105,7 @@ def as_text(found: Sequence[Capability], machine: Hardware) -> str:
     }
     width = max(map(len, facts))
     lines = [f"{name.ljust(width)}  {value}" for name, value in facts.items()]
-    return "\n".join([_table([_row(capability) for capability in found]), "", *lines])
+    return "\n".join([aligned(_HEAD, [_row(capability) for capability in found]), "", *lines])
 
 
 def memory_bytes(meminfo: Path = MEMINFO) -> tuple[int, int]:
@@ -129,16 +130,6 @@ def _row(capability: Capability) -> tuple[str, ...]:
         "yes" if capability.is_available else "no",
         capability.why_not,
     )
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    table = [_HEAD, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in table
-    )
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _own_version() -> str:

@@ -1,9 +1,10 @@
 """A real server with one worker of one thread → `Measured`: its runs' times by rows, and loads to foretell.
 
 Runs are timed by the server itself (`infer_ms` of its access log) while one caller sends requests of so
-many rows; each is one run. Then requests of one row arrive at random, at shares of the capacity: nothing of
-that goes into the curve. Everything is measured in turn, round after round, so that what else the machine
-does falls on both.
+many rows. Each is one run, because it asks a second name of the same model whose manifest says that batches
+are to be as large as they come. Then requests of one row arrive at random at the first name, at shares of
+the capacity: nothing of that goes into the curve. Everything is measured in turn, round after round, so that
+what else the machine does falls on both.
 """
 
 import itertools
@@ -25,13 +26,16 @@ from benchmarks.graphs.mlp import mlp_input, publish_mlp
 from benchmarks.harness.closed_loop import closed_loop
 from benchmarks.harness.failures import Interrupted, MeasurementFailed
 from benchmarks.harness.machine import look_at_machine
-from benchmarks.harness.messages import binary_message
+from benchmarks.harness.messages import Message, binary_message
 from benchmarks.harness.open_loop import open_loop
 from benchmarks.harness.options import ROOT
 from benchmarks.harness.processes import Server, get, request, slipway
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.rounds import Clock, alternate
 from benchmarks.scaling.curve import Curve, Held, LoadSample, Measured, Pod, Profile
+from models.bundle import open_bundle
+from models.manifest import Batching, ManifestDraft
+from models.publish import publish
 
 SHARES = (0.5, 0.8, 1.5)
 _WARM_S = 0.5
@@ -52,13 +56,20 @@ class Subject:
     publish: Callable[[Path, Path], object]
     item: Callable[[int], np.ndarray]
 
-    def request(self, rows: int, **headers: str) -> bytes:
-        message = binary_message({"x": self.item(rows)}, ["y"])
-        return message.http(self.path, **headers)
+    def request(self, rows: int = 1) -> bytes:
+        """One that the batcher may do with what it likes."""
+        return self._message(rows).http(f"/v2/models/{self.model}/infer")
+
+    def whole_request(self, rows: int) -> bytes:
+        """One whose rows stay together."""
+        return self._message(rows).http(f"/v2/models/{self.whole}/infer")
 
     @property
-    def path(self) -> str:
-        return f"/v2/models/{self.model}/infer"
+    def whole(self) -> str:
+        return f"{self.model}-whole"
+
+    def _message(self, rows: int) -> Message:
+        return binary_message({"x": self.item(rows)}, ["y"])
 
 
 SUBJECTS = (
@@ -118,6 +129,9 @@ def _measure_pod(
     folder.mkdir(parents=True)
     repository, log = folder / "repository", folder / "access.log"
     subject.publish(repository, folder / "staged")
+    with slipway(ROOT, repository, *_FLAGS, log=log) as server:
+        start_s = server.ready_s  # of a pod with this one model
+    _publish_whole(subject, repository, folder / "staged")
     seen = _Seen()
     with slipway(ROOT, repository, *_FLAGS, log=log) as server:
         bench = _Pod(server, subject, log, seconds, seen)
@@ -131,12 +145,22 @@ def _measure_pod(
             things[f"{share:g} × capacity"] = partial(bench.load, share, rate)
         clock = Clock(_LIMIT_S)
         found = alternate(things, rounds, clock, progress)
-        start_s = server.ready_s
     if found.failures:
         raise MeasurementFailed("; ".join(f"{k}: {v}" for k, v in found.failures.items()))
     if clock.why:
         raise Interrupted(clock.why)
     return _pod(subject, seen, start_s)
+
+
+def _publish_whole(subject: Subject, repository: Path, staged: Path) -> None:
+    """A preferred size, without any delay to wait for it, does nothing but keep rows together."""
+    manifest = open_bundle(repository / subject.model / "1").manifest
+    known = {name: getattr(manifest, name) for name in ManifestDraft.model_fields}
+    most = subject.max_batch_size
+    batching = Batching(max_batch_size=most, preferred_batch_size=(most,))
+    publish(
+        repository, ManifestDraft(**known | {"name": subject.whole, "batching": batching}), staged
+    )
 
 
 def _pod(subject: Subject, seen: _Seen, start_s: float) -> Pod:
@@ -177,7 +201,7 @@ class _Pod:
         """One caller, requests of so many rows: each is a run of its own."""
         before, start = self._counters(), self._mark()
         found = closed_loop(
-            self._server.port, [self._subject.request(rows)], 1, self._seconds, _WARM_S
+            self._server.port, [self._subject.whole_request(rows)], 1, self._seconds, _WARM_S
         )
         lines, after = self._lines_since(start), self._counters()
         times = [one["infer_ms"] / 1e3 for one in lines if one.get("batch_size") == rows]
@@ -197,7 +221,7 @@ class _Pod:
         more, since nothing shares a turn with it, but then it has that time."""
         before = self._counters()
         found = closed_loop(
-            self._server.port, [self._subject.request(1)], _CALLERS, self._seconds, _WARM_S
+            self._server.port, [self._subject.request()], _CALLERS, self._seconds, _WARM_S
         )
         after = self._counters()
         requests = after["requests"] - before["requests"]
@@ -209,7 +233,7 @@ class _Pod:
         before = self._counters()
         seed = next(self._numbers)
         whole_s = 2 * self._seconds
-        found = open_loop(self._server.port, self._subject.request(1), rate, whole_s, _WARM_S, seed)
+        found = open_loop(self._server.port, self._subject.request(), rate, whole_s, _WARM_S, seed)
         if found.lost or found.other:
             raise MeasurementFailed(f"{found.lost} lost, others {found.other}")
         after = self._counters()
@@ -247,7 +271,8 @@ class _Pod:
         name = f"mark-{os.getpid()}-{time.monotonic_ns()}"
         message = binary_message({"x": self._subject.item(1)}, ["y"])
         headers = {**message.headers, "x-request-id": name}
-        request(self._server.port, "POST", self._subject.path, message.body, headers)
+        path = f"/v2/models/{self._subject.model}/infer"
+        request(self._server.port, "POST", path, message.body, headers)
         limit = time.monotonic() + 10
         while time.monotonic() < limit:
             content = self._log.read_bytes()

@@ -64,7 +64,7 @@ def test_a_wish_that_was_only_taken_as_a_hint_is_an_error(monkeypatch: pytest.Mo
         open_session("openvino", graph_of(graphs.doubler()), SessionOptions(compute="bf16"))
 
 
-def test_threads_and_streams_are_those_that_were_planned_and_nothing_is_pinned() -> None:
+def test_threads_and_streams_are_those_that_were_planned() -> None:
     session = open_session(
         "openvino", graph_of(graphs.mlp(64, 64, 8)), SessionOptions(threads=1, streams=2)
     )
@@ -72,10 +72,28 @@ def test_threads_and_streams_are_those_that_were_planned_and_nothing_is_pinned()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == min(2, os.cpu_count() or 1)
     assert compiled.get_property("NUM_STREAMS") == 2
     assert compiled.get_property("ENABLE_CPU_PINNING") is False
-    session.run({"x": np.ones((64, 64), np.float32)})
-    allowed = os.sched_getaffinity(0)
-    for task in os.listdir("/proc/self/task"):
-        assert os.sched_getaffinity(int(task)) == allowed
+
+
+def test_no_thread_is_pinned_to_a_core() -> None:
+    """In a process of its own: its threads outlive sessions, and other libraries pin theirs."""
+    code = """
+import os
+import numpy as np
+from models.runtimes import open_session
+from models.runtimes.base import SessionOptions
+from tests.models.runtimes.test_contract import graph_of
+from tests.service import graphs
+before = set(os.listdir("/proc/self/task"))
+options = SessionOptions(threads=1, streams=2)
+session = open_session("openvino", graph_of(graphs.mlp(64, 64, 8)), options)
+session.run({"x": np.ones((64, 64), np.float32)})
+started = set(os.listdir("/proc/self/task")) - before
+assert started, "it works in threads of its own"
+allowed = os.sched_getaffinity(0)
+assert {frozenset(os.sched_getaffinity(int(task))) for task in started} == {frozenset(allowed)}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_importing_it_reports_nothing_to_anybody_and_brings_no_framework() -> None:

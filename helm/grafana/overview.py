@@ -1,5 +1,6 @@
 """Is it well, and if not, where does the time go? The dashboard to begin with."""
 
+from helm.grafana.capacity import batches, memory, saturation
 from helm.grafana.frame import Board, Row, board
 from helm.grafana.parts import figure, heat_map, rows, series, states
 from helm.grafana.queries import (
@@ -8,7 +9,6 @@ from helm.grafana.queries import (
     OBJECTIVE,
     SERVER,
     buckets,
-    mean,
     percentiles,
     quantile,
     rate,
@@ -32,7 +32,17 @@ def build() -> Board:
         "slipway-overview",
         "Slipway / Overview",
         "Objectives, traffic, latency, saturation, models, workers and scaling of Slipway's servers.",
-        [_objectives(), _traffic(), _latency(), _saturation(), _models(), _workers(), _scaling()],
+        [
+            _objectives(),
+            _traffic(),
+            _latency(),
+            saturation(),
+            batches(),
+            memory(),
+            _models(),
+            _workers(),
+            _scaling(),
+        ],
     )
 
 
@@ -174,68 +184,6 @@ def _time_per_phase() -> dict[str, str]:
     }
 
 
-def _saturation() -> Row:
-    return Row(
-        "Saturation",
-        [
-            series(
-                "Waiting and in flight",
-                "Items that wait for a run, and requests being answered: what replicas are scaled by.",
-                {
-                    "{{model}} waiting": total("slipway_pending_requests", by="model"),
-                    "{{model}} in flight": total("slipway_in_flight_requests", by="model"),
-                },
-            ),
-            series(
-                "Wait for a run, p95",
-                "Admission keeps it near --max-queue-wait-ms; beyond, requests are refused.",
-                {"{{model}}": quantile(0.95, "slipway_queue_seconds", "model")}, "s",
-            ),
-            series(
-                "Items in a run",
-                "Mean size of a batch.",
-                {"{{model}}": mean("slipway_batch_size", "model")},
-            ),
-            series(
-                "Workers busy with runs",
-                "Seconds of runs per second: as many as there are workers is all there is.",
-                {"{{pod}}": rate("slipway_execution_seconds_total", by="pod")},
-            ),
-            series(
-                "Processor",
-                "Cores that each process uses. A front end at one core is the limit of its event loop.",
-                {
-                    "{{pod}} {{process}}": rate(
-                        "slipway_process_cpu_seconds_total", SERVER, "pod, process"
-                    )
-                },
-            ),
-            series(
-                "Event loop's lag, p99",
-                "How much later than asked the heartbeat came: every request waits as long.",
-                {
-                    "{{pod}} {{frontend}}": quantile(
-                        0.99, "slipway_event_loop_lag_seconds", "pod, frontend", SERVER
-                    )
-                },
-                "s",
-            ),
-            series(
-                "Throttled by the CPU limit",
-                "Share of the scheduler's periods in which the container was held back (from cAdvisor).",
-                {"{{pod}}": _throttled()}, "percentunit", width=24,
-            ),
-        ],
-    )  # fmt: skip
-
-
-def _throttled() -> str:
-    periods = "container_cpu_cfs{}_periods_total"
-    part = 'sum by (namespace, pod) (rate({}{{{}, container!=""}}[$__rate_interval]))'
-    shares = (part.format(periods.format(which), SERVER) for which in ("_throttled", ""))
-    return f'{" / ".join(shares)} and on (namespace, pod) up{{job="slipway"}}'
-
-
 def _models() -> Row:
     return Row(
         "Models",
@@ -262,6 +210,20 @@ def _models() -> Row:
                     "active_provider": "Active",
                     "threads": "Threads",
                 },
+            ),
+            rows(
+                "Chosen",
+                "What runs each version: the runtime, the precision of its variant, where it computes.",
+                f"count by (model, version, runtime, precision, provider) "
+                f"(slipway_model_runtime_info{{{MODEL}}})",
+                {
+                    "model": "Model",
+                    "version": "Version",
+                    "runtime": "Runtime",
+                    "precision": "Precision",
+                    "provider": "Provider",
+                },
+                width=24,
             ),
             series(
                 "Loading",
@@ -299,22 +261,13 @@ def _workers() -> Row:
                     f"(increase(slipway_{kind}_restarts_total{{{SERVER}}}[15m]))"
                     for kind in ("worker", "frontend")
                 },
-            ),
-            series(
-                "Memory",
-                "Resident, by process; what they share is counted for each of them.",
-                {
-                    "{{pod}} {{process}}": total(
-                        "slipway_process_resident_memory_bytes", SERVER, "pod, process"
-                    )
-                },
-                "bytes", stacks=True,
+                width=12,
             ),
             series(
                 "Records lost",
                 "Lines of the access log and spans that could not be written. Requests are not affected.",
                 {"{{pod}} {{sink}}": rate("slipway_records_dropped_total", SERVER, "pod, sink")},
-                "ops",
+                "ops", width=12,
             ),
         ],
     )  # fmt: skip

@@ -131,17 +131,6 @@ def test_nothing_that_the_server_measures_for_the_overview_is_forgotten() -> Non
         "slipway_event_loop_lag_max_seconds": "the histogram's percentile is shown",
         "slipway_build_info": "fills the variables",
         "slipway_model_required": "an alert asks for it",
-        "slipway_batch_limit_changes_total": "a latency target at work: for diagnosis by hand",
-        "slipway_batch_size_limit": "a latency target at work: for diagnosis by hand",
-        "slipway_batches_bounded_total": "a latency target at work: for diagnosis by hand",
-        "slipway_latency_target_missed_total": "latency itself is shown",
-        "slipway_latency_target_seconds": "as the operator set it",
-        "slipway_memory_free_bytes": "the ledger: resident memory is shown",
-        "slipway_memory_limit_bytes": "the ledger: resident memory is shown",
-        "slipway_memory_reserved_bytes": "the ledger: resident memory is shown",
-        "slipway_model_memory_bytes": "the ledger: resident memory is shown",
-        "slipway_model_memory_promised_bytes": "the ledger: resident memory is shown",
-        "slipway_model_runtime_info": "what was chosen stands in the model's configuration",
     }
     asked = {
         re.sub(r"_(bucket|sum|count)$", "", selector.metric)

@@ -40,7 +40,7 @@ class Lock:
 
 LOCKS = (
     Lock("build", (), (AMD64, ARM64)),
-    Lock("cpu", ("cpu", "otel"), (AMD64, ARM64)),
+    Lock("cpu", ("cpu", "openvino", "otel"), (AMD64, ARM64)),
     Lock("cuda", ("gpu", "otel"), (AMD64,)),
     Lock("train", ("cpu", "train"), (AMD64,), without_wheel=("rouge-score",)),
 )

@@ -185,6 +185,28 @@ def test_sigterm_lets_it_finish_what_it_has_accepted(cpu_image: Image, repositor
     assert statuses == [200] * callers
 
 
+def test_both_runtimes_can_be_used(cpu_image: Image) -> None:
+    """OpenVINO without what is left out of its wheel; on a processor that it knows."""
+    done = cpu_image.run("slipway", "doctor")
+    assert done.returncode == 0, done.stderr
+    for runtime in ("onnxruntime", "openvino"):
+        line = next(line for line in done.stdout.splitlines() if line.startswith(runtime))
+        assert " yes" in line, done.stdout
+
+
+def test_a_version_is_served_with_openvino_where_that_is_asked_for(
+    cpu_image: Image, repository: Path
+) -> None:
+    asked = {"SLIPWAY_RUNTIME": "openvino"}
+    with cpu_image.serving(repository, asked) as running, running.client() as client:
+        told = client.get("/v2/models/digits/config").json()["parameters"]
+        assert told["runtime"]["string_value"] == "openvino"
+        seven = (ROOT / "docs" / "examples" / "seven.png").read_bytes()
+        headers = {"content-type": "image/png"}
+        answer = client.post("/v1/models/digits/predict", content=seven, headers=headers)
+        assert answer.status_code == 200
+
+
 def test_without_models_it_says_what_to_mount(cpu_image: Image) -> None:
     done = cpu_image.run("slipway", "serve", environment={"SLIPWAY_REPOSITORY": "/nowhere"})
     assert done.returncode == 1

@@ -10,6 +10,7 @@ from models.bundle import Bundle
 from models.errors import SlipwayError
 from models.runtimes.base import Provider
 from models.runtimes.gpu import GpuOptions
+from service.selection.choice import Choice, reference
 from service.workers.base import LoadReport
 from service.workers.host import ModelHost
 from service.workers.options import HostOptions
@@ -30,15 +31,15 @@ def run(workplace: Workplace) -> Iterator[Result]:
             if workplace.left_s < _LEAST_S:
                 yield not_run(what, "the time was over")
                 continue
-            yield examined(bundle, provider, workplace.device)
+            yield examined(what, bundle, reference(bundle.manifest, provider), workplace.device)
 
 
-def examined(bundle: Bundle, provider: Provider, device: int) -> Result:
-    """The exam on one provider, opened as a worker opens it."""
-    what = f"{bundle.name}/{bundle.version} on {provider}"
+def examined(what: str, bundle: Bundle, choice: Choice, device: int) -> Result:
+    """The exam of one graph in one place, opened as a worker opens it."""
+    provider = choice.provider
     host = ModelHost(HostOptions(2, provider, gpu=GpuOptions(device_id=device)))
     try:
-        report = host.load(1, bundle)
+        report = host.load(1, bundle, choice)
     except SlipwayError as error:
         detail = f"{error.reason}: {error.message}"
         return judged(what, False, target=_target(bundle), detail=detail)

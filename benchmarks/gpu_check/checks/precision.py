@@ -6,18 +6,13 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from benchmarks.gpu_check.checks.parity import judge
+from benchmarks.gpu_check.checks.parity import examined
 from benchmarks.gpu_check.repository import bundles_of
 from benchmarks.gpu_check.result import Result, judged, not_run
 from benchmarks.gpu_check.workplace import Workplace
 from benchmarks.harness.failures import NotAvailable
-from models.bundle import Bundle
-from models.errors import SlipwayError
 from models.manifest import Variant
-from models.runtimes.gpu import GpuOptions
 from service.selection.choice import choice_of
-from service.workers.host import ModelHost
-from service.workers.options import HostOptions
 
 _MODELS = ("digits", "language-id")  # what can be judged again in seconds
 _LEAST_S = 20.0
@@ -63,7 +58,7 @@ def optimized(workplace: Workplace, name: str, provider: str, what: str) -> Iter
         return
     yield kept(what, variants)
     for variant in variants:
-        yield examined(f"{what}: golden exam", bundle, variant, workplace.device)
+        yield examined(f"{what}: golden exam", bundle, choice_of(variant), workplace.device)
 
 
 def kept(what: str, variants: list[Variant]) -> Result:
@@ -81,16 +76,3 @@ def kept(what: str, variants: list[Variant]) -> Result:
         target="as published",
         detail=detail,
     )
-
-
-def examined(what: str, bundle: Bundle, variant: Variant, device: int) -> Result:
-    choice = choice_of(variant)
-    gpu = GpuOptions(device_id=device)
-    host = ModelHost(HostOptions(2, choice.provider, gpu=gpu))
-    try:
-        report = host.load(1, bundle, choice)
-    except SlipwayError as error:
-        return judged(what, False, detail=f"{error.reason}: {error.message}")
-    finally:
-        host.close()
-    return judge(what, bundle, choice.provider, report)

@@ -42,7 +42,7 @@ serve: install ## serve models/repository on http://127.0.0.1:8000
 	@$(BIN)/slipway serve
 
 test: install ## run every test, JOBS at a time
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest -n $(JOBS) --no-loadscope-reorder
 
 test-image: install ## build the image with buildah, run it, look into it (root; minutes; PROVIDERS=cpu,cuda for both)
 	@if buildah --version >/dev/null 2>&1; then \

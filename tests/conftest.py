@@ -1,10 +1,10 @@
 """What all tests share."""
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # A busy machine is no reason to fail: examples are few and small, and pytest's own limit catches a hang.
 settings.register_profile("slipway", deadline=None)
@@ -14,19 +14,29 @@ settings.load_profile("slipway")
 # not depend on which runtime was the fastest a moment ago. Those about selection turn it on.
 os.environ.setdefault("SLIPWAY_SELECTION", "false")
 
-_HERE = Path(__file__).parent
-_FLOW = _HERE / "flow"
-_WALK = _FLOW / "test_recipes_walk.py"
+_FLOW = "tests/flow/"
+_WALK = _FLOW + "test_recipes_walk.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process of several (`pytest -n`) runs all tests of a file, whose fixtures are made once.
+    """The files of `flow` go first, or they would be the last to end; and of them the walk over the recipes,
+    which trains a model a test that the others then share."""
+    items.sort(
+        key=lambda item: (not item.nodeid.startswith(_FLOW), not item.nodeid.startswith(_WALK))
+    )
 
-    The files of `flow` stay together too, for their models take a minute and a half to train. They go first,
-    or they would be the last to end; and of them the walk over the recipes, which trains a model a test that
-    the others then share.
+
+class OneProcessAFile(LoadScopeScheduling):
+    """Of several processes (`pytest -n`) one runs all tests of a file, whose fixtures are then made once.
+
+    The files of `flow` stay together too, for their models take a minute and a half to train. xdist's own
+    marks (`xdist_group`) have no effect with pytest 9.2: they are written where it does not look any more.
     """
-    items.sort(key=lambda item: (item.path.parent != _FLOW, item.path != _WALK))
-    for item in items:
-        group = item.path.parent if item.path.parent == _FLOW else item.path
-        item.add_marker(pytest.mark.xdist_group(group.relative_to(_HERE).as_posix()))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _FLOW if nodeid.startswith(_FLOW) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneProcessAFile:
+    return OneProcessAFile(config, log)

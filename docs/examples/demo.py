@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
+from docs.examples import lane
 from docs.examples.demo_models import DEMO, DemoModel
 from docs.examples.questions import QUESTIONS, Answer
 from models.catalog import default_repository, list_versions, scan
@@ -61,12 +62,8 @@ def train_missing(repository: Path) -> None:
 def _train(model: DemoModel, repository: Path) -> tuple[int, str]:
     """(exit code, what the run said)."""
     settings = [part for setting in model.settings for part in ("--set", setting)]
-    command = [sys.executable, "-m", "slipway", "train", model.recipe]
-    command += ["--repository", str(repository), "--set", "cpu_threads=1", *settings]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    return done.returncode, done.stdout
+    command = ["train", model.recipe, "--repository", str(repository)]
+    return lane.run([*command, "--set", "cpu_threads=1", *settings])
 
 
 @contextmanager

@@ -6,10 +6,10 @@ _PARALLEL = "--data: train.de/train.en/val.*/test*.*, plain or .gz; or TSV, CSV,
 # Tens of thousands of real sentences: a larger vocabulary and network, strongly regularised.
 _TRANSLATION = (
     "gates.accuracy_floor=none",
-    "vocabulary=8000",
+    "vocabulary=4000",
     "precision=bf16",
     "dropout=0.2",
-    "epochs=10",
+    "epochs=7",
     "batch_size=3072",
     "max_source_tokens=128",
     "max_answer_tokens=128",

@@ -29,11 +29,12 @@ def test_features_that_never_vary_do_no_harm() -> None:
     assert figures.frechet_distance(left, left + 2) == pytest.approx(20)
 
 
-def test_the_interval_of_the_distance_holds_the_distance() -> None:
-    left, right = normal(0, 200), normal(1, 200, mean=1.0)
+@pytest.mark.parametrize("mean", [0.0, 0.1, 1.0])
+def test_the_interval_of_the_distance_holds_the_distance(mean: float) -> None:
+    """Close ones as well, where resampling adds the most."""
+    left, right = normal(0, 200), normal(1, 200, mean=mean)
     interval = figures.frechet_interval(left, right, seed=0)
-    assert 0 <= interval.low < interval.high
-    assert interval.low < 5.0 + figures.frechet_distance(normal(2, 200), right)
+    assert 0 <= interval.low < figures.frechet_distance(left, right) < interval.high
     assert interval == figures.frechet_interval(left, right, seed=0)
 
 

@@ -34,7 +34,7 @@ from service.bench.loops import Timing
 _STREAMS, _PROMPT, _ANSWER = 7, 16, 400  # given up when the long prompt has been read
 _LONG_PROMPT, _AFTER = 400, 24
 _SHARED, _OWN, _PAIRS = 200, 4, 3
-_CACHED = 192  # whole blocks of 64 tokens
+_CACHED = 200  # whole blocks of 8 tokens
 _LAG_PROMPT, _LAG_ANSWER = 32, 48
 _LONGER, _LEAST_S = 4, 1.0
 _SEED = 8

@@ -176,6 +176,8 @@ def _ends_on_signals() -> Iterator[None]:
     """A server of a trial must not be left behind: what would end this program at once interrupts it."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signals call it
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a script's `&` starts programs
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     before = {

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.generation.engine import SlotEngine
+from service.generation.prefix_cache import BLOCK_TOKENS
 from service.generation.ranking import token_logprobs
 from tests.service.generation.conftest import VOCABULARY, Answer, collect, request, run_alone
 from tests.service.generation.invariants import assert_invariants
@@ -115,7 +116,7 @@ def test_another_salt_shares_nothing(make_engine: MakeEngine) -> None:
 def test_keys_and_values_of_answers_are_never_kept(make_engine: MakeEngine) -> None:
     """They were computed token by token, on the kernel's other path."""
     engine = make_engine(chunk=16, prefix_cache_bytes=1 << 20)
-    prompt = long_prompt(tokens=60)
+    prompt = long_prompt(tokens=BLOCK_TOKENS - 2)  # the answer would fill the block
     answer = run_alone(engine, request(prompt, max_tokens=20, temperature=0.0)).tokens
     assert len(engine.prefixes) == 0
     follow = request([*prompt, *answer], max_tokens=4, temperature=0.0)

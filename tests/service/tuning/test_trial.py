@@ -119,10 +119,18 @@ def test_the_whole_command_writes_a_plan_that_the_next_server_obeys(bundle: Bund
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "inherited"),
+    [
+        pytest.param(signal.SIGINT, signal.SIG_DFL, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, signal.SIG_DFL, id="SIGTERM"),
+        pytest.param(signal.SIGTERM, signal.SIG_IGN, id="SIGTERM in the background"),
+    ],
+)
 def test_an_interrupted_command_writes_nothing_and_leaves_no_server(
-    bundle: Bundle, number: signal.Signals
+    bundle: Bundle, number: signal.Signals, inherited: signal.Handlers
 ) -> None:
+    """`inherited`: what the command finds for Ctrl-C; a script's `&` has it ignored."""
     repository = str(bundle.path.parent.parent)
     order = [sys.executable, "-m", "slipway", "tune", "mlp", "--repository", repository]
     with subprocess.Popen(
@@ -132,6 +140,7 @@ def test_an_interrupted_command_writes_nothing_and_leaves_no_server(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, inherited),
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:  # the second trial has begun: the first has figures

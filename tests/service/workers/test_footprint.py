@@ -37,9 +37,11 @@ def test_what_is_kept_and_what_is_only_passed_through_are_told_apart() -> None:
     measure = Measure()
     passed = np.ones(60 * MIB, np.uint8)
     del passed
-    kept = np.ones(20 * MIB, np.uint8)
+    kept = np.ones(
+        40 * MIB, np.uint8
+    )  # above 32, or malloc may have it left over from another test
     found = measure.loaded()
-    assert found.loaded_bytes == pytest.approx(20 * MIB, abs=6 * MIB)
+    assert found.loaded_bytes == pytest.approx(40 * MIB, abs=6 * MIB)
     assert found.opening_bytes == pytest.approx(60 * MIB, abs=6 * MIB)
     assert found.before_bytes > 20 * MIB
     assert kept.all()

@@ -22,6 +22,12 @@ X = np.arange(8, dtype=np.float32).reshape(2, 4)
 SLOW, DOUBLE = ModelKey("slow", 1), ModelKey("double", 1)
 
 
+def look_often(monkeypatch: pytest.MonkeyPatch, every_s: float) -> None:
+    """The ten seconds stay after which a worker that says nothing is taken for dead."""
+    monkeypatch.setattr("service.workers.supervisor.LOOK_S", every_s)
+    monkeypatch.setattr("service.workers.inspection._SILENT_LOOKS", round(10 / every_s))
+
+
 @asynccontextmanager
 async def serving(*bundles: Bundle, **more: int) -> AsyncIterator[ProcessPool]:
     pool = ProcessPool(2, HostOptions(), **more)
@@ -58,7 +64,7 @@ async def test_a_batch_is_alone_when_no_worker_runs_another(
 async def test_every_model_is_measured_once_nothing_is_going_on(
     bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.workers.supervisor.LOOK_S", 0.02)
+    look_often(monkeypatch, 0.02)
     async with serving(bundles["double"], bundles["gather"], wide_threads=2) as pool:
         reports = list(pool._reports.values())
         await until(lambda: all("width" in report.details for report in reports))
@@ -77,7 +83,7 @@ async def test_every_model_is_measured_once_nothing_is_going_on(
 async def test_nothing_is_measured_where_a_worker_has_all_threads_anyway(
     bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.workers.supervisor.LOOK_S", 0.01)
+    look_often(monkeypatch, 0.01)
     async with serving(bundles["double"], wide_threads=1) as pool:
         for _ in range(20):
             await pool.run(DOUBLE, {"x": X})

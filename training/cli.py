@@ -2,12 +2,12 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.catalog import default_repository
 from models.errors import UsageError
+from models.tables import aligned
 from training import recipes
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def _train(arguments: argparse.Namespace) -> int:
     recipe = recipes.get(arguments.recipe)
     if arguments.list_settings:
         return _list_settings(recipe)
-    # Read by OpenMP when torch is loaded. Its threads else spin for their turn so long that one busy
-    # neighbour on two cores makes a step 3.4 times as slow instead of 2.4; alone it costs nothing.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    calm_openmp()
     from training.distributed import world
     from training.pipeline import follow, run
     from training.report import Reporter
@@ -98,6 +96,15 @@ def _train(arguments: argparse.Namespace) -> int:
     else:
         follow(request_of(arguments))
     return 0
+
+
+def calm_openmp() -> None:
+    """To be called before torch is loaded, when OpenMP reads it.
+
+    Its threads else spin for their turn so long that one busy neighbour on two cores makes a step 3.4 times
+    as slow instead of 2.4; alone it costs nothing.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def request_of(arguments: argparse.Namespace) -> "Request":
@@ -145,7 +152,7 @@ def _list_settings(recipe: recipes.Recipe) -> int:
         for part in key.split("."):
             value = value[part] if isinstance(value, dict) else value
         rows.append((f"{key}={value}", expected(field), field.description or ""))
-    _print_aligned(rows)
+    print(aligned(rows[0], rows[1:]))
     return 0
 
 
@@ -154,13 +161,6 @@ def _list_recipes(_: argparse.Namespace) -> int:
     for recipe in recipes.known():
         time = f"{recipe.expected_time_s} s"
         rows.append((recipe.name, recipe.modality, time, recipe.summary, recipe.data))
-    _print_aligned(rows)
+    print(aligned(rows[0], rows[1:]))
     print("\ntimes are for 2 CPU cores; train one with `slipway train NAME`")
     return 0
-
-
-def _print_aligned(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())

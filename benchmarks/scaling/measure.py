@@ -58,17 +58,21 @@ class Subject:
 
     def request(self, rows: int = 1) -> bytes:
         """One that the batcher may do with what it likes."""
-        return self._message(rows).http(f"/v2/models/{self.model}/infer")
+        return self.message(rows).http(self.path)
 
     def whole_request(self, rows: int) -> bytes:
         """One whose rows stay together."""
-        return self._message(rows).http(f"/v2/models/{self.whole}/infer")
+        return self.message(rows).http(f"/v2/models/{self.whole}/infer")
+
+    @property
+    def path(self) -> str:
+        return f"/v2/models/{self.model}/infer"
 
     @property
     def whole(self) -> str:
         return f"{self.model}-whole"
 
-    def _message(self, rows: int) -> Message:
+    def message(self, rows: int) -> Message:
         return binary_message({"x": self.item(rows)}, ["y"])
 
 
@@ -269,10 +273,9 @@ class _Pod:
     def _mark(self) -> int:
         """Where the access log ends, once everything until now is in it."""
         name = f"mark-{os.getpid()}-{time.monotonic_ns()}"
-        message = binary_message({"x": self._subject.item(1)}, ["y"])
+        message = self._subject.message(1)
         headers = {**message.headers, "x-request-id": name}
-        path = f"/v2/models/{self._subject.model}/infer"
-        request(self._server.port, "POST", path, message.body, headers)
+        request(self._server.port, "POST", self._subject.path, message.body, headers)
         limit = time.monotonic() + 10
         while time.monotonic() < limit:
             content = self._log.read_bytes()

@@ -2,10 +2,10 @@
 a fork would lose it."""
 
 import importlib
-import os
 
-# Read by OpenMP when torch is loaded; `slipway train` sets it too, and would come too late.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+from training.cli import calm_openmp
+
+calm_openmp()  # `slipway train` does it too, and would come too late
 
 for _name in (
     "slipway",

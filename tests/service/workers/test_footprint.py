@@ -37,9 +37,8 @@ def test_what_is_kept_and_what_is_only_passed_through_are_told_apart() -> None:
     measure = Measure()
     passed = np.ones(60 * MIB, np.uint8)
     del passed
-    kept = np.ones(
-        40 * MIB, np.uint8
-    )  # above 32, or malloc may have it left over from another test
+    # More than 32 MiB, or malloc may have it left over from another test.
+    kept = np.ones(40 * MIB, np.uint8)
     found = measure.loaded()
     assert found.loaded_bytes == pytest.approx(40 * MIB, abs=6 * MIB)
     assert found.opening_bytes == pytest.approx(60 * MIB, abs=6 * MIB)

@@ -39,7 +39,7 @@ def quantize(form: str, source: Path, target: Path) -> None:
 
 
 def prepare(source: Path, target: Path) -> None:
-    """Constants folded, batch norms merged, shapes inferred: what quantisers expect."""
+    """Constants folded, batch norms merged, shapes inferred, every node named: what quantisers expect."""
     with tempfile.TemporaryDirectory() as folder:
         bare = Path(folder) / "bare.onnx"
         model = onnx.load(source)
@@ -47,6 +47,23 @@ def prepare(source: Path, target: Path) -> None:
         del model.graph.value_info[:]
         onnx.save_model(model, bare)
         quant_pre_process(bare, target, skip_symbolic_shape=True)
+    model = onnx.load(target)
+    name_nodes(model.graph)
+    onnx.save_model(model, target)
+
+
+def name_nodes(graph: onnx.GraphProto) -> None:
+    """Names are optional in ONNX, and quantisers tell nodes apart by them: whoever excludes one that has
+    none excludes all such."""
+    taken = {node.name for node in graph.node}
+    seen: set[str] = {""}
+    for number, node in enumerate(graph.node):
+        if node.name in seen:
+            node.name = f"{node.op_type}_{number}"
+            while node.name in taken:
+                node.name += "_"
+            taken.add(node.name)
+        seen.add(node.name)
 
 
 def _weight_only(form: str) -> Quantizer:

@@ -115,3 +115,15 @@ def test_choosing_rows_are_not_calibrating_rows() -> None:
     assert len(learning) == 6
     [first], [last] = static._two_parts([{"x": np.arange(16)}])
     assert not set(first["x"].tolist()) & set(last["x"].tolist())
+
+
+def test_nodes_without_names_are_told_apart(tmp_path: Path) -> None:
+    """Names are optional in ONNX; leaving one nameless node alone must not leave all of them alone."""
+    subject = subject_in(tmp_path)
+    model = onnx.load(subject.graph)
+    for node in model.graph.node:
+        node.name = ""
+    onnx.save_model(model, subject.graph)
+    found = static.make(subject, TARGET, THOROUGH, lambda: "over", lambda _: None)
+    assert len(set(found.left_alone)) == 2
+    assert len(products_in_floating_point(tmp_path / str(TARGET.file))) == 2

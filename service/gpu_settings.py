@@ -25,8 +25,9 @@ class GpuSettings(BaseSettings):
     )
     gpu_cuda_graphs: bool = Field(
         default=False,
-        description="capture the kernels of models with allowed_batch_sizes once per size and replay "
-        "them, which spares launching small kernels one by one; takes memory for every size",
+        description="capture the kernels of models with allowed_batch_sizes once per size, and those of "
+        "text models' decode steps, and replay them, which spares launching small kernels one by one; takes "
+        "memory for every size",
     )
     gpu_tf32: bool = Field(
         default=False,

@@ -20,6 +20,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.runtimes.onnxruntime.cuda_copies import CudaCopies
+from service.generation.captured_steps import CapturedSteps
 from service.generation.graph import DecoderGraph
 from service.generation.kv_memory import DeviceMemory, HostMemory, KvMemory, alias
 from service.generation.source_cache import SourceCache
@@ -50,6 +51,9 @@ class SlotCache:
         self._logits = np.zeros((rows, graph.vocabulary), np.float32)
         self._row_length = np.zeros(1, np.int32)
         self.source = SourceCache(graph, rows, source_tokens) if graph.reads_source else None
+        self._captured: CapturedSteps | None = None
+        if isinstance(self._memory, DeviceMemory) and graph.runs.captures:
+            self._captured = CapturedSteps(graph, self._memory, rows, length)
         self._decode_bindings: dict[int, ort.IOBinding] = {}
         self._row_bindings: dict[int, ort.IOBinding] = {}
 
@@ -67,14 +71,16 @@ class SlotCache:
 
         `lengths` is left as it was: the caller advances it once it accepts the step.
         """
+        logits: NDArray[np.float32] = self._logits[:count]
+        if self._captured is not None and self._captured.run(self.ids, self.lengths, logits):
+            return logits
         self._total[0] = self.lengths[:count].max() + 1
         binding = self._decode_bindings.get(count)
         if binding is None:
             binding = self._decode_bindings[count] = self._bind_decode(count)
         elif self._is_device:
             self._bind_steps(binding, count)
-        self.graph.session.run_with_iobinding(binding, self.graph.run_options)
-        logits: NDArray[np.float32] = self._logits[:count]
+        self.graph.session.run_with_iobinding(binding, self.graph.runs.plain)
         return logits
 
     def feed(self, row: int, cached: int, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -112,7 +118,7 @@ class SlotCache:
         last = np.arange(len(prompts), dtype=np.int64) * longest + sizes - 1
         _bind_input(binding, "logit_idx", last)
         _bind_output(binding, "logits", self._logits[rows])
-        self.graph.session.run_with_iobinding(binding, self.graph.run_options)
+        self.graph.session.run_with_iobinding(binding, self.graph.runs.plain)
         logits: NDArray[np.float32] = self._logits[rows]
         return logits
 
@@ -162,7 +168,7 @@ class SlotCache:
         _bind_input(binding, "ids", ids)
         _bind_input(binding, "logit_idx", wanted)
         _bind_output(binding, "logits", logits)
-        self.graph.session.run_with_iobinding(binding, self.graph.run_options)
+        self.graph.session.run_with_iobinding(binding, self.graph.runs.plain)
         return logits
 
     def _bind_decode(self, count: int) -> ort.IOBinding:

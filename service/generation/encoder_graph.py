@@ -18,6 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.generation.graph import DecoderGraph, open_session, require, require_cache
+from service.generation.graph_runs import GraphRuns
 
 ENCODER_FILE = "encoder.onnx"
 PADDED_TOKENS = 16
@@ -33,11 +34,11 @@ def padded_tokens(tokens: int) -> int:
 
 @dataclass(frozen=True)
 class EncoderGraph:
-    """An open session; `names` are its outputs. Runs obey the decoder's `run_options`."""
+    """An open session; `names` are its outputs. Runs obey what stops the decoder's."""
 
     session: ort.InferenceSession
     names: tuple[str, ...]
-    run_options: ort.RunOptions
+    runs: GraphRuns
 
     def read(self, sources: Sequence[NDArray[np.int64]]) -> list[Source]:
         """Token ids of sources of one padded length → what is left of each, without the padding."""
@@ -48,7 +49,7 @@ class EncoderGraph:
             ids[row, : len(source)] = source
             mask[row, : len(source)] = 1
         given = dict(zip(_INPUTS, (ids, mask), strict=True))
-        left = self.session.run(list(self.names), given, self.run_options)
+        left = self.session.run(list(self.names), given, self.runs.plain)
         return [
             [side[row, :, : len(source)] for side in left] for row, source in enumerate(sources)
         ]
@@ -70,4 +71,4 @@ def open_encoder(
         require(not fixed, f"the encoder's {entry.name} has a fixed axis")
     require_cache(decoder, "cross", session.get_outputs())
     names = tuple(f"cross.{name}" for name in decoder.cache_names)
-    return EncoderGraph(session, names, decoder.run_options)
+    return EncoderGraph(session, names, decoder.runs)

@@ -25,8 +25,9 @@ import onnxruntime as ort
 
 from models.errors import BundleError
 from models.runtimes.onnxruntime.device import HOST, Target
-from models.runtimes.onnxruntime.providers import NAMES, Chain
+from models.runtimes.onnxruntime.providers import NAMES, Chain, Wish
 from models.runtimes.onnxruntime.session import check_started
+from service.generation.graph_runs import GraphRuns
 
 DIALECT_KEY = "slipway.dialect"
 DIALECT = "slipway.slot"
@@ -54,11 +55,13 @@ class GraphRefused(BundleError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a graph computes and its cache lies. `complaints`: what could not be loaded for it."""
+    """Where a graph computes and its cache lies. `complaints`: what could not be loaded for it.
+    `capturing`: the providers told to capture runs, which is tried first."""
 
     providers: Chain = field(default_factory=lambda: [NAMES["cpu"]])
     target: Target = HOST
     complaints: str = ""
+    capturing: Chain | None = None
 
     @property
     def is_device(self) -> bool:
@@ -71,9 +74,7 @@ ON_CPU = Place()
 @dataclass(frozen=True)
 class DecoderGraph:
     """An open session and the sizes that the cache and the sampler need. `reads_source`: it is the decoder
-    of an encoder–decoder. `target`: where its cache lies.
-
-    `run_options` go with every run; setting `terminate` there lets the current one fail soon.
+    of an encoder–decoder. `target`: where its cache lies. `runs`: the options that go with every run.
     """
 
     session: ort.InferenceSession
@@ -84,7 +85,7 @@ class DecoderGraph:
     cache_dtype: np.dtype[Any]
     reads_source: bool = False
     target: Target = HOST
-    run_options: ort.RunOptions = field(default_factory=ort.RunOptions)
+    runs: GraphRuns = field(default_factory=GraphRuns)
 
     @property
     def cache_names(self) -> tuple[str, ...]:
@@ -96,10 +97,25 @@ def open_graph(
     model: bytes, options: ort.SessionOptions | None = None, place: Place = ON_CPU
 ) -> DecoderGraph:
     """Raises GraphRefused naming what breaks the contract, ProviderMissing where the place is not there."""
-    session = open_session(model, options, "decoder", place.providers)
+    session, captures = _open_there(model, options, place)
     if place.is_device:
         check_started(session, "cuda", place.complaints)
-    return replace(check_graph(session), target=place.target)
+    graph = check_graph(session)
+    captures = captures and not graph.reads_source  # whose keys and values move as sources come
+    return replace(graph, target=place.target, runs=GraphRuns(captures=captures))
+
+
+def _open_there(
+    model: bytes, options: ort.SessionOptions | None, place: Place
+) -> tuple[ort.InferenceSession, bool]:
+    """And whether its runs can be captured."""
+    if place.capturing is not None:
+        try:
+            return open_session(model, options, "decoder", place.capturing), True
+        except GraphRefused as refused:
+            if Wish(has_graphs=True).weaker(refused.message) is None:
+                raise
+    return open_session(model, options, "decoder", place.providers), False
 
 
 def open_session(

@@ -145,6 +145,11 @@ class GenerationHost:
         return str(self._graph.session.get_providers()[0])
 
     @property
+    def captures(self) -> bool:
+        """Whether its decode steps are captured and replayed."""
+        return self._graph.runs.captures
+
+    @property
     def is_alive(self) -> bool:
         """False once the thread has ended, by `close` or by a fault of ours."""
         return self._thread.is_alive()
@@ -168,7 +173,7 @@ class GenerationHost:
 
     def terminate(self) -> None:
         """From another thread: let the current step fail, and with it the requests that were in it."""
-        self._graph.run_options.terminate = True
+        self._graph.runs.stop()
 
     def exam(self, golden: Golden) -> float:
         """Replay the golden exam; largest absolute difference. Raises ExamFailed."""
@@ -211,7 +216,7 @@ class GenerationHost:
             refused: Events = []
             for message in messages:
                 refused += self._handle(message)
-            self._graph.run_options.terminate = False  # a wish concerns one step
+            self._graph.runs.go_on()  # a wish concerns one step
             try:
                 events = self._step()
             except Exception:  # our own fault, not a row's: all are told, the model stays usable

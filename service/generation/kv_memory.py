@@ -40,6 +40,9 @@ class Copies(Protocol):
     def finish(self) -> None:
         """Returns when all that was copied can be read."""
 
+    def fetch(self, target: int, source: int, size_bytes: int) -> None:
+        """Bytes of the device into the host's memory; returns when they are there."""
+
 
 class HostMemory:
     """Mapped, not allocated: a page counts from its first use on, and `give_back` returns it."""
@@ -83,7 +86,7 @@ class DeviceMemory:
 
     def __init__(self, graph: DecoderGraph, rows: int, length: int, copies: Copies) -> None:
         self.tensors: list[NDArray[Any]] = []
-        self._graph, self._copies = graph, copies
+        self._graph, self.copies = graph, copies
         self._shape = (graph.kv_heads, length, graph.head_size)
         self._line = graph.head_size * graph.cache_dtype.itemsize
         shape = (rows, *self._shape)
@@ -110,14 +113,14 @@ class DeviceMemory:
         heads, length, _ = self._shape
         for value in self._values:
             first = value.data_ptr() + start * self._line
-            self._copies.copy_2d(
+            self.copies.copy_2d(
                 first + target * self._row_bytes,
                 first + source * self._row_bytes,
                 pitch=length * self._line,
                 width=(stop - start) * self._line,
                 height=heads,
             )
-        self._copies.finish()
+        self.copies.finish()
 
     def give_back(self, row: int, start: int) -> None:
         """A device's memory is taken whole; there is nothing to return before the model goes."""

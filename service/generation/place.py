@@ -21,4 +21,9 @@ def place_of(bundle: Bundle, file: str, provider: Provider, gpu: GpuOptions) -> 
     files = bundle.manifest.files.items()
     size = sum(entry.size_bytes for name, entry in files if name.startswith(file))
     check_limit(f"{bundle.name}/{bundle.version}", size, gpu.memory_bytes)
-    return Place(cuda_chain(gpu), Target("cuda", gpu.device_id), load_gpu_libraries())
+    return Place(
+        cuda_chain(gpu),
+        Target("cuda", gpu.device_id),
+        load_gpu_libraries(),
+        cuda_chain(gpu, has_graphs=True) if gpu.cuda_graphs else None,
+    )

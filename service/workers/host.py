@@ -164,7 +164,12 @@ class ModelHost:
     def _details(self, handle: int) -> dict[str, str]:
         """What its session has to say beyond that."""
         model = self._batch.get(handle)
-        return {} if model is None else dict(model.session.describe().details)
+        if model is not None:
+            return dict(model.session.describe().details)
+        if not self.options.gpu.cuda_graphs or self._choices[handle].provider == "cpu":
+            return {}
+        captures = self._generation[handle].captures
+        return {"cuda_graphs": "decode steps" if captures else "none can be captured"}
 
     def open(self, bundle: Bundle, choice: Choice, threads: int = 0) -> Session:
         """A session of a choice, with a worker's threads or as many as are said. Raises BundleError."""

@@ -1,4 +1,4 @@
-"""Copies within a GPU's memory, by address: the runtime's own interface copies whole tensors only.
+"""Copies of a GPU's memory, by address: the runtime's own interface copies whole tensors only.
 
 Through the CUDA runtime library that ONNX Runtime has loaded; "CUDA Runtime API", memory management.
 """
@@ -9,13 +9,15 @@ from typing import Any, Protocol
 from models.runtimes.onnxruntime.errors import translated
 from models.runtimes.onnxruntime.libraries import cuda_runtime
 
-_DEVICE_TO_DEVICE = 3  # cudaMemcpyKind
+_DEVICE_TO_HOST, _DEVICE_TO_DEVICE = 2, 3  # cudaMemcpyKind
 
 
 class CudaRuntime(Protocol):
     """Each returns a cudaError, 0 for none."""
 
     def cudaSetDevice(self, device: Any, /) -> int: ...  # noqa: N802
+
+    def cudaMemcpy(self, *arguments: Any) -> int: ...  # noqa: N802
 
     def cudaMemcpy2D(self, *arguments: Any) -> int: ...  # noqa: N802
 
@@ -50,6 +52,17 @@ class CudaCopies:
         """Copies between places of a device return before they are done, and the runtime's own stream does
         not wait for them."""
         self._check("cudaDeviceSynchronize", self._library.cudaDeviceSynchronize())
+
+    def fetch(self, target: int, source: int, size_bytes: int) -> None:
+        """Into the host's memory; returns when it is there. Raises RunError."""
+        self._check("cudaSetDevice", self._library.cudaSetDevice(ctypes.c_int(self._device)))
+        code = self._library.cudaMemcpy(
+            ctypes.c_void_p(target),
+            ctypes.c_void_p(source),
+            ctypes.c_size_t(size_bytes),
+            ctypes.c_int(_DEVICE_TO_HOST),
+        )
+        self._check("cudaMemcpy", code)
 
     def _check(self, call: str, code: int) -> None:
         if code:

@@ -129,15 +129,18 @@ class FakeCuda:
         return call
 
 
-def test_cuda_is_asked_for_strided_copies_within_the_device() -> None:
+def test_cuda_is_asked_for_strided_copies_within_the_device_and_plain_ones_out_of_it() -> None:
     cuda = FakeCuda()
     copies = CudaCopies(2, cuda)
     copies.copy_2d(0x2000, 0x1000, pitch=512, width=96, height=4)
     copies.finish()
+    copies.fetch(0x9000, 0x3000, 48)
     assert cuda.calls == [
         ("cudaSetDevice", (2,)),
         ("cudaMemcpy2D", (0x2000, 512, 0x1000, 512, 96, 4, 3)),
         ("cudaDeviceSynchronize", ()),
+        ("cudaSetDevice", (2,)),
+        ("cudaMemcpy", (0x9000, 0x3000, 48, 2)),
     ]
 
 

@@ -47,6 +47,17 @@ def test_graph_and_cache_go_to_the_chosen_device(bundle: Bundle, provider: Provi
     assert isinstance(told, dict)
     assert (told["device_id"], told["gpu_mem_limit"]) == ("1", str(1 << 30))
     assert place.complaints == "no libcublas"
+    assert place.capturing is None
+
+
+@pytest.mark.usefixtures("gpu_build")
+def test_decode_steps_are_captured_where_the_operator_wants_it(bundle: Bundle) -> None:
+    place = place_of(bundle, "model.onnx", "cuda", GpuOptions(cuda_graphs=True))
+    assert place.capturing is not None
+    for chain, told in ((place.capturing, "1"), (place.providers, "0")):
+        [(_, options), _] = chain
+        assert isinstance(options, dict)
+        assert options["enable_cuda_graph"] == told
 
 
 def test_a_build_without_cuda_is_an_error_and_never_the_cpu(bundle: Bundle) -> None:

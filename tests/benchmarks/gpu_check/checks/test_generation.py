@@ -1,10 +1,11 @@
-"""What is said of text models: exam, words, speed, and what is not built."""
+"""What is said of text models: exam, words, speed, and captured steps."""
 
 from dataclasses import replace
 
 import pytest
 
-from benchmarks.gpu_check.checks import generation
+from benchmarks.gpu_check.checks import generation, writing
+from benchmarks.gpu_check.result import not_run
 from benchmarks.gpu_check.workplace import Workplace
 from benchmarks.harness.failures import NotAvailable
 from models.bundle import Bundle
@@ -18,29 +19,31 @@ def wrote(tokens: list[int]) -> generation.Written:
 
 
 def test_words_are_compared_up_to_the_first_that_differs() -> None:
-    assert generation.equal_share(wrote([1, 2, 3, 4]), wrote([1, 2, 9, 4])) == 0.5
-    assert generation.equal_share(wrote([1, 2]), wrote([1, 2])) == 1.0
+    assert writing.equal_share([1, 2, 3, 4], [1, 2, 9, 4]) == 0.5
+    assert writing.equal_share([1, 2], [1, 2]) == 1.0
 
 
-def test_a_text_models_results_name_exam_words_speed_and_what_is_not_built(
+def test_a_text_models_results_name_exam_words_speed_and_captured_steps(
     workplace: Workplace, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def by(_: Bundle, provider: str, __: int) -> generation.Written:
         return wrote([1, 2, 3] if provider == "cpu" else [1, 2, 4])
 
     monkeypatch.setattr(generation.Written, "by", by)
+    monkeypatch.setattr(generation, "captured", lambda *_: iter([not_run("captured", "here")]))
     cuda = replace(workplace, providers=("tensorrt", "cuda"))
     found = list(generation.compared(bundle, cuda))
-    assert [result.verdict for result in found] == ["passed", "failed", "measured", "measured"]
-    assert [result.figure for result in found[2:]] == [100.0, 500.0]
+    assert [result.verdict for result in found] == [
+        "passed",
+        "failed",
+        "measured",
+        "measured",
+        "not run",
+    ]
+    assert [result.figure for result in found[2:4]] == [100.0, 500.0]
 
 
 def test_without_a_text_model_the_check_says_so(workplace: Workplace, bundle: Bundle) -> None:
     assert bundle
     with pytest.raises(NotAvailable, match="no model that writes text"):
         list(generation.run(workplace))
-
-
-def test_what_is_not_built_is_said(workplace: Workplace) -> None:
-    assert workplace
-    assert generation.NO_GRAPHS.startswith("not built: ")

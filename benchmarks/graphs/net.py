@@ -43,16 +43,18 @@ class Net:
         return name
 
     def convolution(
-        self, x: str, before: int, after: int, kernel: int, stride: int = 1, pad: int | None = None
-    ) -> str:
-        """Square kernel; as much padding as keeps the size, unless told otherwise."""
+        self, x: str, before: int, after: int, kernel: int, stride: int = 1, pad: int | None = None,
+        spread: float = 1.0,
+    ) -> str:  # fmt: skip
+        """Square kernel; as much padding as keeps the size, unless told otherwise. `spread`: of each channel,
+        over the pictures that are looked at."""
         scale = (2 / (before * kernel * kernel)) ** 0.5
         weight = self.weight(after, before, kernel, kernel, scale=scale)
         bias = self.weight(after, scale=0.0)
         pads = [kernel // 2 if pad is None else pad] * 4
         value = self.node("Conv", [x, weight, bias], strides=[stride, stride], pads=pads)
         if self._values is not None:
-            self._normalize(value, weight, bias)
+            self._normalize(value, weight, bias, spread)
         return value
 
     def relu(self, x: str) -> str:
@@ -90,12 +92,12 @@ class Net:
         )
         return _model(graph)
 
-    def _normalize(self, value: str, weight: str, bias: str) -> None:
+    def _normalize(self, value: str, weight: str, bias: str, wanted: float) -> None:
         """Channels of `value` [N, C, …] over everything seen."""
         assert self._values is not None
         found = self._values[value]
         axes = tuple(axis for axis in range(found.ndim) if axis != 1)
-        mean, spread = found.mean(axis=axes), found.std(axis=axes) + 1e-6
+        mean, spread = found.mean(axis=axes), (found.std(axis=axes) + 1e-6) / wanted
         along = (-1,) + (1,) * (found.ndim - 2)
         self._values[value] = (found - mean.reshape(along)) / spread.reshape(along)
         self._weights[weight] = self._weights[weight] / spread.reshape(-1, 1, 1, 1)

@@ -134,13 +134,15 @@ def _stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 MODELS = (
     Model("resnet-50", "ResNet-50",
-        _Reader("resnet-50", resnets.SIDE, 3, resnets.CLASSES, 8, partial(resnets.resnet, 50), 384),
+        _Reader("resnet-50", resnets.SIDE, 3, resnets.CLASSES, 8, partial(resnets.resnet, 50), 768, 512),
         8, 5.0, 2.5),
     Model("resnet-18", "ResNet-18",
-        _Reader("resnet-18", resnets.SIDE, 3, resnets.CLASSES, 8, partial(resnets.resnet, 18), 384),
+        _Reader("resnet-18", resnets.SIDE, 3, resnets.CLASSES, 8, partial(resnets.resnet, 18), 768, 512),
         8, 4.0),
     Model("minilm", "MiniLM, 4–120 words mixed", _encoder, 32, 2.5, 1.3),
-    Model("vit-small", "ViT-small", _Reader(vit.NAME, vit.SIDE, 3, vit.CLASSES, 8, vit.vit, 384), 8, 2.5),
+    Model("vit-small", "ViT-small",
+        _Reader(vit.NAME, vit.SIDE, 3, vit.CLASSES, 8, vit.vit, 768, 512),
+        8, 2.5),
     Model("cnn", "digits CNN",
         _Reader(digits_cnn.NAME, digits_cnn.SIDE, 1, digits_cnn.CLASSES, 64, digits_cnn.digits_cnn, 1024),
         16, 1.0, 1.0, is_quick=True),

@@ -16,6 +16,9 @@ SIDE, CLASSES = 224, 1000
 _PATCH, _WIDTH, _HEADS, _LAYERS = 16, 384, 6, 12
 _TOKENS = (SIDE // _PATCH) ** 2
 _HEAD = _WIDTH // _HEADS
+# Of what every half layer adds, where training begins (Radford et al. 2019, "Language Models are Unsupervised
+# Multitask Learners", 2.3): else the noise of eight bits adds up to more than what tells two pictures apart.
+_BRANCH_SCALE = (2 * _LAYERS) ** -0.5
 _SEEN = 8
 
 
@@ -46,7 +49,7 @@ def _attention(net: Net, x: str) -> str:
     )
     mixed = net.node("Transpose", [net.node("MatMul", [scores, value])], perm=[0, 2, 1, 3])
     joined = net.node("Reshape", [mixed, _sizes(net, 0, _TOKENS, _WIDTH)])
-    return _linear(net, joined, _WIDTH, _WIDTH)
+    return _linear(net, joined, _WIDTH, _WIDTH, _BRANCH_SCALE)
 
 
 def _perceptron(net: Net, x: str) -> str:
@@ -54,11 +57,11 @@ def _perceptron(net: Net, x: str) -> str:
     root, one, half = (net.constant(np.array(n, np.float32)) for n in (2**0.5, 1.0, 0.5))
     share = net.node("Add", [net.node("Erf", [net.node("Div", [wide, root])]), one])
     gelu = net.node("Mul", [net.node("Mul", [wide, share]), half])
-    return _linear(net, gelu, 4 * _WIDTH, _WIDTH)
+    return _linear(net, gelu, 4 * _WIDTH, _WIDTH, _BRANCH_SCALE)
 
 
-def _linear(net: Net, x: str, before: int, after: int) -> str:
-    product = net.node("MatMul", [x, net.weight(before, after, scale=before**-0.5)])
+def _linear(net: Net, x: str, before: int, after: int, scale: float = 1.0) -> str:
+    product = net.node("MatMul", [x, net.weight(before, after, scale=scale * before**-0.5)])
     return net.node("Add", [product, net.weight(after, scale=0.02)])
 
 

@@ -23,7 +23,8 @@ from models.runtimes.onnxruntime.cuda_copies import CudaCopies
 from service.generation.captured_steps import CapturedSteps
 from service.generation.graph import DecoderGraph
 from service.generation.kv_memory import DeviceMemory, HostMemory, KvMemory, alias
-from service.generation.source_cache import SourceCache
+from service.generation.source_cache import SourceCache, whole_steps
+from service.generation.source_memory import DeviceSourceMemory, HostSourceMemory, SourceMemory
 
 
 class SlotCache:
@@ -50,7 +51,7 @@ class SlotCache:
         self._every_row = np.arange(rows, dtype=np.int64)
         self._logits = np.zeros((rows, graph.vocabulary), np.float32)
         self._row_length = np.zeros(1, np.int32)
-        self.source = SourceCache(graph, rows, source_tokens) if graph.reads_source else None
+        self.source = self._source_cache(source_tokens) if graph.reads_source else None
         self._captured: CapturedSteps | None = None
         if isinstance(self._memory, DeviceMemory) and graph.runs.captures:
             self._captured = CapturedSteps(graph, self._memory, rows, length)
@@ -80,6 +81,7 @@ class SlotCache:
             binding = self._decode_bindings[count] = self._bind_decode(count)
         elif self._is_device:
             self._bind_steps(binding, count)
+            self._bind_source_lengths(binding, slice(0, count))
         self.graph.session.run_with_iobinding(binding, self.graph.runs.plain)
         return logits
 
@@ -163,6 +165,7 @@ class SlotCache:
         elif self._is_device:
             _bind_input(binding, "total", self._total)
             _bind_input(binding, "seqlens_k", self._row_length)
+            self._bind_source_lengths(binding, slice(row, row + 1))
         ids = np.ascontiguousarray(tokens.reshape(1, -1))
         wanted = np.arange(len(tokens) - len(logits), len(tokens), dtype=np.int64)
         _bind_input(binding, "ids", ids)
@@ -195,10 +198,22 @@ class SlotCache:
         _bind_input(binding, "total", self._total)
         self._memory.bind(binding, rows)
         if self.source is not None:
-            _bind_input(binding, "cross_lengths", self.source.lengths[rows])
-            for name, tensor in zip(self.graph.cache_names, self.source.tensors, strict=True):
-                _bind_input(binding, f"cross.{name}", tensor[rows])
+            self._bind_source_lengths(binding, rows)
+            self.source.memory.bind(binding, rows)
         return binding
+
+    def _bind_source_lengths(self, binding: ort.IOBinding, rows: slice) -> None:
+        """For a device before each run, as `_bind_steps`."""
+        if self.source is not None:
+            _bind_input(binding, "cross_lengths", self.source.lengths[rows])
+
+    def _source_cache(self, longest: int) -> SourceCache:
+        memory: SourceMemory
+        if isinstance(self._memory, DeviceMemory):
+            memory = DeviceSourceMemory(self.graph, self.rows, self._memory.copies)
+        else:
+            memory = HostSourceMemory(self.graph, self.rows, whole_steps(longest))
+        return SourceCache(memory, self.rows, longest)
 
 
 def _bind_input(binding: ort.IOBinding, name: str, array: NDArray[Any]) -> None:

@@ -17,7 +17,15 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.generation.graph import DecoderGraph, open_session, require, require_cache
+from models.runtimes.onnxruntime.session import check_started
+from service.generation.graph import (
+    ON_CPU,
+    DecoderGraph,
+    Place,
+    open_session,
+    require,
+    require_cache,
+)
 from service.generation.graph_runs import GraphRuns
 
 ENCODER_FILE = "encoder.onnx"
@@ -56,10 +64,16 @@ class EncoderGraph:
 
 
 def open_encoder(
-    model: bytes, decoder: DecoderGraph, options: ort.SessionOptions | None = None
+    model: bytes,
+    decoder: DecoderGraph,
+    options: ort.SessionOptions | None = None,
+    place: Place = ON_CPU,
 ) -> EncoderGraph:
-    """Raises GraphRefused naming what breaks the contract, or what does not fit the decoder."""
-    session = open_session(model, options, "encoder")
+    """Raises GraphRefused naming what breaks the contract, or what does not fit the decoder, ProviderMissing
+    where the place is not there. What it answers comes to the host's memory, wherever it computes."""
+    session = open_session(model, options, "encoder", place.providers)
+    if place.is_device:
+        check_started(session, "cuda", place.complaints)
     inputs = session.get_inputs()
     given = tuple((entry.name, entry.type, len(entry.shape)) for entry in inputs)
     require(

@@ -107,12 +107,7 @@ class GenerationHost:
         stop = post.stop_token_ids if isinstance(post, GenerationPostprocessing) else ()
         self._tolerance = bundle.manifest.tolerance
         self._graph = open_graph(bundle.read(model_file), options, place)
-        if place.is_device and self._graph.reads_source:
-            raise GraphRefused(
-                f"{bundle.name} reads a source, whose keys and values are kept on the CPU; serve it "
-                f"with --model-provider {bundle.name}=cpu"
-            )
-        self._encoder = _encoder(bundle, self._graph, options)
+        self._encoder = _encoder(bundle, self._graph, options, place)
         limits = limits or limits_of(bundle.manifest)
         if (
             place.is_device
@@ -325,7 +320,7 @@ class GenerationHost:
 
 
 def _encoder(
-    bundle: Bundle, decoder: DecoderGraph, options: ort.SessionOptions | None
+    bundle: Bundle, decoder: DecoderGraph, options: ort.SessionOptions | None, place: Place
 ) -> EncoderGraph | None:
     """None for a model that continues its prompt. Raises GraphRefused where graph, files and manifest do
     not agree on what the model is."""
@@ -337,7 +332,9 @@ def _encoder(
             f"{CROSS_DIALECT} belong together; of these there are {reads_text}, {has_file} and "
             f"{decoder.reads_source}"
         )
-    return open_encoder(bundle.read(ENCODER_FILE), decoder, options) if has_file else None
+    if not has_file:
+        return None
+    return open_encoder(bundle.read(ENCODER_FILE), decoder, options, place)
 
 
 def _grammars(bundle: Bundle, vocabulary: int) -> GrammarCompiler | None:

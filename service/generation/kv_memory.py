@@ -34,11 +34,16 @@ class KvMemory(Protocol):
 class Copies(Protocol):
     """Within a device's memory, by address."""
 
-    def copy_2d(self, target: int, source: int, pitch: int, width: int, height: int) -> None:
-        """`height` lines of `width` bytes, which lie `pitch` bytes apart."""
+    def copy_2d(
+        self, target: int, source: int, pitches: tuple[int, int], width: int, height: int
+    ) -> None:
+        """`height` lines of `width` bytes; `pitches`: bytes from one to the next, target's and source's."""
 
     def finish(self) -> None:
         """Returns when all that was copied can be read."""
+
+    def put(self, target: int, source: int, size_bytes: int) -> None:
+        """Bytes of the host's memory onto the device; returns when they are there."""
 
     def fetch(self, target: int, source: int, size_bytes: int) -> None:
         """Bytes of the device into the host's memory; returns when they are there."""
@@ -116,7 +121,7 @@ class DeviceMemory:
             self.copies.copy_2d(
                 first + target * self._row_bytes,
                 first + source * self._row_bytes,
-                pitch=length * self._line,
+                pitches=(length * self._line, length * self._line),
                 width=(stop - start) * self._line,
                 height=heads,
             )

@@ -7,6 +7,7 @@ from models.runtimes.onnxruntime.device import Target
 from models.runtimes.onnxruntime.libraries import load_gpu_libraries
 from models.runtimes.onnxruntime.providers import cuda_chain
 from models.runtimes.onnxruntime.session import check_available, check_limit
+from service.generation.encoder_graph import ENCODER_FILE
 from service.generation.graph import ON_CPU, Place
 
 
@@ -19,7 +20,7 @@ def place_of(bundle: Bundle, file: str, provider: Provider, gpu: GpuOptions) -> 
         return ON_CPU
     check_available("cuda")
     files = bundle.manifest.files.items()
-    size = sum(entry.size_bytes for name, entry in files if name.startswith(file))
+    size = sum(entry.size_bytes for name, entry in files if name.startswith((file, ENCODER_FILE)))
     check_limit(f"{bundle.name}/{bundle.version}", size, gpu.memory_bytes)
     return Place(
         cuda_chain(gpu),

@@ -10,32 +10,26 @@ Positions behind a source are zero, never garbage: the graph hides them by a lar
 no NaN obeys.
 """
 
-import mmap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.generation.graph import DecoderGraph
+from service.generation.source_memory import SourceMemory
 
 _STEP_TOKENS = 32  # X is a multiple of it
 
 
 class SourceCache:
-    """`tensors` [rows, K, X, E], per layer keys and values; `lengths` int32 [rows] the graph's
-    cross_lengths. `longest`: tokens of the longest source that will come."""
+    """`lengths` int32 [rows]: the graph's cross_lengths. `longest`: tokens of the longest source that will
+    come. `memory`: of as many rows, and of `whole_steps(longest)` positions at most."""
 
-    def __init__(self, graph: DecoderGraph, rows: int, longest: int) -> None:
+    def __init__(self, memory: SourceMemory, rows: int, longest: int) -> None:
+        self.memory = memory
         self.lengths = np.ones(rows, np.int32)
         self.width = 0
-        self.tensors: list[NDArray[Any]] = []
         self._most = whole_steps(longest)
-        self._rows = (rows, graph.kv_heads, graph.head_size)
-        self._dtype = graph.cache_dtype
-        size = rows * graph.kv_heads * self._most * graph.head_size * self._dtype.itemsize
-        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        self._maps = [mmap.mmap(-1, size, private) for _ in graph.cache_names]
         self._lay_out(0, _STEP_TOKENS)
 
     def fit(self, count: int, longest: int) -> None:
@@ -47,31 +41,17 @@ class SourceCache:
 
     def write(self, row: int, source: Sequence[NDArray[Any]]) -> None:
         """Keys and values [K, S, E] of each layer; `fit` has made room."""
-        size = source[0].shape[1]
-        self.lengths[row] = size
-        for tensor, side in zip(self.tensors, source, strict=True):
-            tensor[row, :, :size] = side
-            tensor[row, :, size:] = 0
+        self.lengths[row] = source[0].shape[1]
+        self.memory.write(row, source)
 
     def move(self, source: int, target: int) -> None:
         """Copy a row over another."""
         self.lengths[target] = self.lengths[source]
-        for tensor in self.tensors:
-            tensor[target] = tensor[source]
+        self.memory.move(source, target)
 
     def _lay_out(self, count: int, width: int) -> None:
-        """Memory of rows that nobody has goes back to the system."""
-        kept = min(width, self.width)
-        held = [tensor[:count, :, :kept].copy() for tensor in self.tensors]
-        rows, kv_heads, head_size = self._rows
-        shape = (rows, kv_heads, width, head_size)
-        self.width, self.tensors = width, []
-        for index, memory in enumerate(self._maps):
-            memory.madvise(mmap.MADV_DONTNEED)  # reads as zero from now on
-            tensor = np.frombuffer(memory, self._dtype, int(np.prod(shape))).reshape(shape)
-            if held:
-                tensor[:count, :, :kept] = held[index]
-            self.tensors.append(tensor)
+        self.memory.lay_out(count, width)
+        self.width = width
 
 
 def whole_steps(tokens: int) -> int:

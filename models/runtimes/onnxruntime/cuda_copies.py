@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from models.runtimes.onnxruntime.errors import translated
 from models.runtimes.onnxruntime.libraries import cuda_runtime
 
-_DEVICE_TO_HOST, _DEVICE_TO_DEVICE = 2, 3  # cudaMemcpyKind
+_HOST_TO_DEVICE, _DEVICE_TO_HOST, _DEVICE_TO_DEVICE = 1, 2, 3  # cudaMemcpyKind
 
 
 class CudaRuntime(Protocol):
@@ -33,15 +33,18 @@ class CudaCopies:
         self._device = device
         self._library: Any = library or cuda_runtime()
 
-    def copy_2d(self, target: int, source: int, pitch: int, width: int, height: int) -> None:
-        """`height` lines of `width` bytes, `pitch` bytes apart on both sides. Raises RunError."""
-        self._check("cudaSetDevice", self._library.cudaSetDevice(ctypes.c_int(self._device)))
+    def copy_2d(
+        self, target: int, source: int, pitches: tuple[int, int], width: int, height: int
+    ) -> None:
+        """`height` lines of `width` bytes; `pitches`: bytes from one to the next, target's and source's.
+        Raises RunError."""
+        self._choose()
         size = ctypes.c_size_t
         code = self._library.cudaMemcpy2D(
             ctypes.c_void_p(target),
-            size(pitch),
+            size(pitches[0]),
             ctypes.c_void_p(source),
-            size(pitch),
+            size(pitches[1]),
             size(width),
             size(height),
             ctypes.c_int(_DEVICE_TO_DEVICE),
@@ -55,14 +58,25 @@ class CudaCopies:
 
     def fetch(self, target: int, source: int, size_bytes: int) -> None:
         """Into the host's memory; returns when it is there. Raises RunError."""
-        self._check("cudaSetDevice", self._library.cudaSetDevice(ctypes.c_int(self._device)))
+        self._copy(target, source, size_bytes, _DEVICE_TO_HOST)
+
+    def put(self, target: int, source: int, size_bytes: int) -> None:
+        """Out of the host's memory; returns when it is there. Raises RunError."""
+        self._copy(target, source, size_bytes, _HOST_TO_DEVICE)
+        self.finish()  # from memory that is not pinned, the copy returns with the last part on its way
+
+    def _copy(self, target: int, source: int, size_bytes: int, kind: int) -> None:
+        self._choose()
         code = self._library.cudaMemcpy(
             ctypes.c_void_p(target),
             ctypes.c_void_p(source),
             ctypes.c_size_t(size_bytes),
-            ctypes.c_int(_DEVICE_TO_HOST),
+            ctypes.c_int(kind),
         )
         self._check("cudaMemcpy", code)
+
+    def _choose(self) -> None:
+        self._check("cudaSetDevice", self._library.cudaSetDevice(ctypes.c_int(self._device)))
 
     def _check(self, call: str, code: int) -> None:
         if code:

@@ -4,7 +4,6 @@ The session replays as CUDA does: by a step's number alone, with the binding of 
 bound now.
 """
 
-import ctypes
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -28,11 +27,6 @@ from service.generation.limits import EngineLimits
 from tests.models.runtimes.onnxruntime.fakes import NO_CAPTURE
 from tests.service.generation.conftest import CONTEXT, TinyModel
 from tests.service.generation.test_kv_memory import HostCopies, answers_of
-
-
-class FetchingCopies(HostCopies):
-    def fetch(self, target: int, source: int, size_bytes: int) -> None:
-        ctypes.memmove(target, source, size_bytes)
 
 
 class Replaying:
@@ -70,7 +64,7 @@ def capturing(tiny: TinyModel, session: Replaying, monkeypatch: pytest.MonkeyPat
     """The tiny model's graph as if opened on a device; caches are a device's from here on."""
 
     def memory(graph: DecoderGraph, rows: int, length: int) -> DeviceMemory:
-        return DeviceMemory(graph, rows, length, FetchingCopies())
+        return DeviceMemory(graph, rows, length, HostCopies())
 
     monkeypatch.setattr("service.generation.cache._memory_of", memory)
     return replace(tiny.graph, session=session, runs=GraphRuns(captures=True))  # type: ignore[arg-type]

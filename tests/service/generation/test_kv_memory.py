@@ -23,10 +23,18 @@ class HostCopies:
     def __init__(self) -> None:
         self.copies = self.finished = 0
 
-    def copy_2d(self, target: int, source: int, pitch: int, width: int, height: int) -> None:
+    def copy_2d(
+        self, target: int, source: int, pitches: tuple[int, int], width: int, height: int
+    ) -> None:
         for line in range(height):
-            ctypes.memmove(target + line * pitch, source + line * pitch, width)
+            ctypes.memmove(target + line * pitches[0], source + line * pitches[1], width)
         self.copies += 1
+
+    def put(self, target: int, source: int, size_bytes: int) -> None:
+        ctypes.memmove(target, source, size_bytes)
+
+    def fetch(self, target: int, source: int, size_bytes: int) -> None:
+        ctypes.memmove(target, source, size_bytes)
 
     def finish(self) -> None:
         self.finished = self.copies
@@ -132,15 +140,19 @@ class FakeCuda:
 def test_cuda_is_asked_for_strided_copies_within_the_device_and_plain_ones_out_of_it() -> None:
     cuda = FakeCuda()
     copies = CudaCopies(2, cuda)
-    copies.copy_2d(0x2000, 0x1000, pitch=512, width=96, height=4)
+    copies.copy_2d(0x2000, 0x1000, pitches=(512, 256), width=96, height=4)
     copies.finish()
     copies.fetch(0x9000, 0x3000, 48)
+    copies.put(0x3000, 0x9000, 48)
     assert cuda.calls == [
         ("cudaSetDevice", (2,)),
-        ("cudaMemcpy2D", (0x2000, 512, 0x1000, 512, 96, 4, 3)),
+        ("cudaMemcpy2D", (0x2000, 512, 0x1000, 256, 96, 4, 3)),
         ("cudaDeviceSynchronize", ()),
         ("cudaSetDevice", (2,)),
         ("cudaMemcpy", (0x9000, 0x3000, 48, 2)),
+        ("cudaSetDevice", (2,)),
+        ("cudaMemcpy", (0x3000, 0x9000, 48, 1)),
+        ("cudaDeviceSynchronize", ()),
     ]
 
 
@@ -148,7 +160,7 @@ def test_cuda_is_asked_for_strided_copies_within_the_device_and_plain_ones_out_o
 def test_a_copy_that_fails_is_one_of_our_errors(code: int, kind: type[Exception]) -> None:
     cuda = FakeCuda(code)
     with pytest.raises(kind):
-        CudaCopies(0, cuda).copy_2d(1, 2, 3, 4, 5)
+        CudaCopies(0, cuda).copy_2d(1, 2, (3, 3), 4, 5)
     assert cuda.calls[-1] == ("cudaGetLastError", ()), (
         "else the runtime finds it after its next kernel"
     )

@@ -15,6 +15,8 @@ from service.errors import QueueFull
 from service.generation.engine import SlotEngine
 from service.generation.request import GenerationRequest
 from service.generation.row import Row
+from service.generation.source_cache import SourceCache
+from service.generation.source_memory import HostSourceMemory
 from tests.service.generation.conftest import Answer, collect, run_alone
 from tests.service.generation.translators import VOCABULARY, Translator, asked, translator
 
@@ -60,6 +62,11 @@ def expected(
     return list(beam.tokens), "stop" if beam.has_stopped else "length"
 
 
+def kept_of(source: SourceCache) -> list[np.ndarray]:
+    assert isinstance(source.memory, HostSourceMemory)
+    return source.memory.tensors
+
+
 def assert_invariants(engine: SlotEngine) -> None:
     cache, ledger = engine.cache, engine.ledger
     assert cache.source is not None
@@ -71,7 +78,7 @@ def assert_invariants(engine: SlotEngine) -> None:
         assert row.source is not None
         size = len(row.source)
         assert cache.source.lengths[index] == size <= cache.source.width
-        assert not any(tensor[index, :, size:].any() for tensor in cache.source.tensors)
+        assert not any(tensor[index, :, size:].any() for tensor in kept_of(cache.source))
         held[row if row.beams is None else row.beams.request] += 1
     assert engine.lane is None
     assert all(count <= row.places for row, count in held.items())
@@ -88,7 +95,7 @@ def poison(engine: SlotEngine) -> None:
     for tensor in engine.cache.tensors:
         for place, length in enumerate(lengths):
             tensor[place, :, length:] = np.nan
-    for tensor in engine.cache.source.tensors:
+    for tensor in kept_of(engine.cache.source):
         tensor[count:] = np.nan
 
 

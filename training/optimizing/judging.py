@@ -25,13 +25,16 @@ _NEIGHBOURS = 4
 
 @dataclass(frozen=True)
 class Known:
-    """The reference's side of every comparison. `scores`: of each held-out item, where there are any."""
+    """The reference's side of every comparison. `scores`: of each held-out item, where there are any.
+    `alone`: its answers to the samples' rows one by one, for variants that are asked so: what it says of
+    padding is nobody's answer."""
 
     size_bytes: int
     evaluation: tuple[Evaluation, ...]
     scores: Array | None
     samples: list[Arrays]
     answers: list[Arrays]
+    alone: list[Arrays]
     golden: Golden
 
 
@@ -52,9 +55,12 @@ def know(subject: Subject, evaluation: tuple[Evaluation, ...] = ()) -> Known:
         scores = subject.item_scores(ask)
         samples = _samples(subject)
         answers = [reference.predict(batch) for batch in samples]
+        alone = answers
+        if any(spec.pad_axes for spec in subject.inputs):
+            alone = list(map(one_by_one(reference.predict, subject.inputs), samples))
         questions = subject.golden_inputs()
         golden = Golden(questions, reference.predict(questions))
-    return Known(graph_bytes(subject.graph), evaluation, scores, samples, answers, golden)
+    return Known(graph_bytes(subject.graph), evaluation, scores, samples, answers, alone, golden)
 
 
 def judge(subject: Subject, target: Target, known: Known, budget: Budget) -> Judged:
@@ -66,7 +72,8 @@ def judge(subject: Subject, target: Target, known: Known, budget: Budget) -> Jud
         served = variant.predict
         if not independent:
             served = one_by_one(variant.predict, subject.inputs)
-        compared = _compared(known, served)
+        expected = known.answers if independent else known.alone
+        compared = _compared(known.samples, expected, served)
         ask = _judging(subject, served)
         evaluation = subject.evaluate(ask)
         scores = subject.item_scores(ask)
@@ -113,11 +120,10 @@ def _samples(subject: Subject) -> list[Arrays]:
     ]
 
 
-def _compared(known: Known, predict: Predict) -> Comparison:
-    each: Sequence[Comparison] = [
-        compare(expected, predict(batch))
-        for batch, expected in zip(known.samples, known.answers, strict=True)
-    ]
+def _compared(
+    samples: Sequence[Arrays], expected: Sequence[Arrays], predict: Predict
+) -> Comparison:
+    each = [compare(wanted, predict(batch)) for batch, wanted in zip(samples, expected, strict=True)]
     cosines = [one.cosine for one in each if one.cosine is not None]
     worst = max(one.max_difference for one in each)
     return Comparison(worst, statistics.fmean(cosines) if cosines else None)

@@ -40,6 +40,7 @@ _RUNTIME = ("--runtime", "onnxruntime")
 _FLAGS = {_FP32: (*_RUNTIME, "--no-selection"), _AUTO: (), _PLAIN: _RUNTIME}
 _KEYS = {"auto": _AUTO, "plain": _PLAIN}
 _LONGER, _WARM_SHARE = 1.5, 0.3
+_QUICK_ROUNDS = 3  # times as many: what is compared is nearly, or wholly, the same
 _START_LIMIT_S = 300.0
 _ASKED_AT_ONCE = 8
 _LOAD_CHOSEN, _LOAD_FIXED = "start with cached selection", "start without selection"
@@ -115,7 +116,8 @@ def _compare(bench: Bench, rows: Rows, key: str, model: Model) -> _Made:
             {
                 f"{key}, {name}": partial(_ask, bench, model, made, server)
                 for name, server in servers.items()
-            }
+            },
+            bench.options.rounds * (_QUICK_ROUNDS if model.is_quick else 1),
         )
     bench.keep(rounds.samples)
     record(rows, f"{key}.fp32", rounds, f"{key}, {_FP32}", lambda sample: sample.rate)

@@ -46,8 +46,11 @@ def limits_of(
     *,
     max_queue_wait_s: float = 0.075,
     latency_target_s: float = 0.0,
+    full_batch_size: int = 0,
 ) -> BatchLimits:
-    """From a manifest's hints. `max_queue_wait_s` and `latency_target_s` are the operator's."""
+    """From a manifest's hints. `max_queue_wait_s` and `latency_target_s` are the operator's.
+    `full_batch_size`: of which some may always wait, where something else than the model's makers made the
+    batches smaller; 0: as many as make a batch."""
     instances = min(batching.instance_group or workers, workers)
     policy = batching.default_queue_policy
     most = batching.max_batch_size
@@ -55,7 +58,8 @@ def limits_of(
     # Where all go beyond the limit the smallest stays: a graph of fixed size takes nothing else.
     allowed = _up_to(most, sizes) or tuple(sorted(sizes)[:1])
     most_waiting = policy.max_queue_size or _MOST_QUEUE_ROWS
-    least_waiting = max(_LEAST_QUEUE_ROWS, most * instances)  # a full batch for every worker
+    full = full_batch_size or most
+    least_waiting = max(_LEAST_QUEUE_ROWS, full * instances)  # a full batch for every worker
     levels = batching.priority_levels
     return BatchLimits(
         # No batch beyond the last allowed size: there is nothing to fill it up to.

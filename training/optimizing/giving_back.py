@@ -1,7 +1,8 @@
 """Layers given back: a graph in int8 that is over budget keeps its most harmful layers in floating point.
 
 Each layer's harm is the error of a graph in which it alone is in int8, on rows that nobody is judged on. The
-most harmful 1, 2, 4, … stay as they were until the budget holds, or until one is left in int8.
+most harmful 1, 2, 4, … stay as they were until the budget holds, or until one is left in int8. Then as many
+of the last that were added return to int8 as the budget allows: half of them, a quarter, … and single ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from training.optimizing.sessions import predict_of, session_of
 from training.optimizing.subject import Subject
 from training.optimizing.targets import Target
 from training.work import Arrays
+
+_MOST_SINGLE = 4  # layers that are tried one by one: each time all held-out rows are judged
 
 Judge = Callable[[], str]
 """Why the target's file, as it is now, may not be published; empty: it may."""
@@ -88,11 +91,39 @@ def give_back(
         write(trial, (), (layer,))
         harm[layer] = error.of(trial)
     order = sorted(names, key=lambda layer: -harm[layer])
-    alone: tuple[str, ...] = ()
-    while len(alone) < len(order) - 1:
-        alone = tuple(order[: min(2 * len(alone) or 1, len(order) - 1)])
+
+    def holds(alone: Sequence[str]) -> bool:
         tell(f"{target.name}: {len(alone)} of {len(order)} layers in fp32")
         write(file, alone, ())
-        if not judge():
-            break
-    return alone
+        return not judge()
+
+    if len(order) < 2:
+        return ()
+    too_few, alone = 0, tuple(order[:1])
+    while not holds(alone):
+        if len(alone) >= len(order) - 1:
+            return alone
+        too_few, alone = len(alone), tuple(order[: min(2 * len(alone), len(order) - 1)])
+    fewest = _fewest(alone, too_few, holds)
+    write(file, fewest, ())
+    return fewest
+
+
+def _fewest(
+    enough: tuple[str, ...], too_few: int, holds: Callable[[Sequence[str]], bool]
+) -> tuple[str, ...]:
+    """Of `enough` layers, by harm, of which the first `too_few` are not enough. What is left out returns to
+    int8: most of the time is spent where values are widened and narrowed again."""
+    high = len(enough)
+    while high - too_few > 1:
+        middle = (high + too_few) // 2
+        if holds(enough[:middle]):
+            high = middle
+        else:
+            too_few = middle
+    kept = enough[:high]
+    for layer in reversed(kept[-_MOST_SINGLE - 1 : -1]):  # without the last it does not hold
+        fewer = tuple(one for one in kept if one != layer)
+        if holds(fewer):
+            kept = fewer
+    return kept

@@ -123,7 +123,9 @@ def _samples(subject: Subject) -> list[Arrays]:
 def _compared(
     samples: Sequence[Arrays], expected: Sequence[Arrays], predict: Predict
 ) -> Comparison:
-    each = [compare(wanted, predict(batch)) for batch, wanted in zip(samples, expected, strict=True)]
+    each = [
+        compare(wanted, predict(batch)) for batch, wanted in zip(samples, expected, strict=True)
+    ]
     cosines = [one.cosine for one in each if one.cosine is not None]
     worst = max(one.max_difference for one in each)
     return Comparison(worst, statistics.fmean(cosines) if cosines else None)

@@ -65,7 +65,9 @@ def search(
         verdicts: list[Verdict] = []
         for target in targets:
             tell.doing(target.name)
-            verdicts.append(_Trial(subject, target, known, budget, effort, tell).run(verdicts))
+            sharing = [one for one in targets if one.form == target.form and one.compute == "fp32"]
+            trial = _Trial(subject, target, known, budget, effort, tell, sharing)
+            verdicts.append(trial.run(verdicts))
             tell.done_one()
     _settle_files(subject, verdicts)
     row = Reference(known.size_bytes, speed, known.evaluation)
@@ -83,7 +85,7 @@ def _settle_files(subject: Subject, verdicts: Sequence[Verdict]) -> None:
 
 
 class _Trial:
-    """One target."""
+    """One target. `sharing`: those that its file is for."""
 
     def __init__(
         self,
@@ -93,9 +95,11 @@ class _Trial:
         budget: Budget,
         effort: Effort,
         tell: Telling,
+        sharing: Sequence[Target],
     ) -> None:
         self._subject, self._target, self._known = subject, target, known
         self._budget, self._effort, self._tell = budget, effort, tell
+        self._sharing = sharing or (target,)
 
     def run(self, earlier: Sequence[Verdict]) -> Verdict:
         """`earlier`: verdicts so far; a file that one of them measured need not be made again."""
@@ -132,7 +136,18 @@ class _Trial:
         return ""
 
     def _objection(self) -> str:
-        return judge(self._subject, self._target, self._known, self._budget).objection
+        """Of the first target that has one: runtimes round in different places. What one of them cannot run
+        at all is told when its turn comes."""
+        for target in self._sharing:
+            try:
+                objection = judge(self._subject, target, self._known, self._budget).objection
+            except (BundleError, RunError):
+                if target is self._target:
+                    raise
+                continue
+            if objection:
+                return objection
+        return ""
 
     def _useless(self, variant: Variant, speed: Speed, base: Speed) -> str:
         """Why nobody would want it; empty: somebody would."""

@@ -75,6 +75,7 @@ docs: install ## write what is generated: pages under docs/, the chart's README,
 	@$(BIN)/python -m helm.generate
 	@$(BIN)/python -m helm.grafana
 	@$(BIN)/python -m benchmarks.scaling page
+	@$(BIN)/python -m benchmarks.speedups
 
 lock: ## resolve the dependencies anew into constraints.txt, and what the images install into docker/requirements
 	@rm -rf build/lock && $(PYTHON) -m venv build/lock

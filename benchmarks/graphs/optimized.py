@@ -79,15 +79,14 @@ def _make(recipe: Recipe, folder: Path) -> None:
     from training.optimizing.verdict import show
     from training.report import Reporter
 
-    bundle = _reference(recipe, folder)
-    subject = _subject(recipe, bundle, folder)
+    subject = subject_of(recipe, folder)
     printed = io.StringIO()
     report = Reporter(Console(file=printed, width=200))
     patience = Patience(turns_s=1.0, burst_s=0.2)
     effort = Effort((MINMAX,), gives_layers_back=True, patience=patience)
     found = search(subject, _targets(recipe), Budget(), effort, report)
     show(found.reference, found.verdicts, report)
-    shutil.rmtree(bundle.path.parent.parent)
+    shutil.rmtree(_reference_folder(folder))
     (folder / _TABLE).write_text(printed.getvalue())
     records = [variant.model_dump(mode="json") for variant in found.kept]
     (folder / _RECORDS).write_text(json.dumps(records, indent=1))
@@ -105,13 +104,19 @@ def _reference(recipe: Recipe, folder: Path) -> Bundle:
     names = [spec.name for spec in recipe.draft.outputs]
     answers = dict(zip(names, session.run(names, questions), strict=True))
     Golden(questions, answers).save(folder / GOLDEN_FILE)
-    return publish(folder.with_name(f"{folder.name}-reference"), recipe.draft, folder)
+    return publish(_reference_folder(folder), recipe.draft, folder)
 
 
-def _subject(recipe: Recipe, bundle: Bundle, folder: Path) -> Any:
+def _reference_folder(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}-reference")
+
+
+def subject_of(recipe: Recipe, folder: Path) -> Any:
+    """What can be optimized, with its graph in `folder`, which is made, and a repository beside that."""
     from training.optimizing.given_data import GivenData
     from training.optimizing.of_bundle import BundleSubject
 
+    bundle = _reference(recipe, folder)
     rows = (list(recipe.calibrating), list(recipe.judging))
     subject = BundleSubject(bundle, folder, None, GivenData("drawn", *rows, recipe.labels))
     subject.is_embedding = recipe.labels is None

@@ -1,6 +1,8 @@
 """Static int8: QDQ graphs with a scale per channel of weights, and ranges of activations from data.
 
 How a graph comes about:
+    0. in a transformer's, activations are smoothed first (`smoothing`), and products alone are in int8: what
+       they read is rounded, what they answer is not
     1. every calibrator learns ranges; the one whose graph answers closest to the reference is taken
     2. a graph over budget gets layers back (`giving_back`)
 
@@ -35,6 +37,7 @@ from training.optimizing.calibration import (
 )
 from training.optimizing.giving_back import Error, Found, Judge, Tell, give_back, layers
 from training.optimizing.rows import require_rows
+from training.optimizing.smoothing import smooth
 from training.optimizing.subject import Subject
 from training.optimizing.targets import Target
 from training.optimizing.timing import Patience
@@ -99,6 +102,11 @@ class _Search:
         if not self._layers:
             raise ExportFailed("no layer of this graph can be computed in int8")
         self._op_types = op_types(graph)
+        self._is_floating = self._op_types == _WEIGHTED
+        self._never = products_of_two(graph)
+        if self._is_floating:
+            self._tell(f"{self._target.name}: smoothing")
+            smooth(self._prepared, self._learning, self._prepared)
         calibrator = self._best_calibrator(effort.calibrators)
         self._quantize(self._file, calibrator)
         if not effort.gives_layers_back or not judge():
@@ -142,13 +150,15 @@ class _Search:
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(self._op_types),
             nodes_to_quantize=list(only),
-            nodes_to_exclude=list(without),
+            nodes_to_exclude=[*without, *self._never],
             per_channel=True,
             reduce_range=not multiplies_8_bits(),
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            # Products of two activations, as in attention, lose much and gain little.
-            extra_options={"MatMulConstBOnly": True},
+            # Rounding what comes out would be for nothing: what reads it is floating point.
+            extra_options={"OpTypesToExcludeOutputQuantization": list(_WEIGHTED)}
+            if self._is_floating
+            else {},
         )
 
     def _ranges(self, calibrator: Calibrator) -> Path:
@@ -160,6 +170,14 @@ def op_types(graph: onnx.GraphProto) -> tuple[str, ...]:
     if any(node.op_type in _FLOATING for node in graph.node):
         return _WEIGHTED
     return _WEIGHTED + _PASSING
+
+
+def products_of_two(graph: onnx.GraphProto) -> list[str]:
+    """Names of products of two activations, as in attention: in int8 they lose much and gain little. (The
+    quantizer's own MatMulConstBOnly does not hold for QDQ, onnxruntime 1.31.1.)"""
+    weights = {weight.name for weight in graph.initializer}
+    products = (node for node in graph.node if node.op_type in ("MatMul", "Gemm"))
+    return [node.name for node in products if weights.isdisjoint(node.input[:2])]
 
 
 def multiplies_8_bits() -> bool:

@@ -127,3 +127,30 @@ def test_nodes_without_names_are_told_apart(tmp_path: Path) -> None:
     found = static.make(subject, TARGET, THOROUGH, lambda: "over", lambda _: None)
     assert len(set(found.left_alone)) == 2
     assert len(products_in_floating_point(tmp_path / str(TARGET.file))) == 2
+
+
+def test_products_of_two_activations_stay_in_floating_point(tmp_path: Path) -> None:
+    """Attention: rows against rows. Only what reads a weight is computed in int8."""
+    subject = subject_in(tmp_path)
+    model = onnx.load(subject.graph)
+    [last] = [node for node in model.graph.node if "logits" in node.output]
+    last.output[0] = "before"
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("Transpose", ["before"], ["turned"], perm=[1, 0]),
+            onnx.helper.make_node("MatMul", ["before", "turned"], ["rows"], name="attention"),
+            onnx.helper.make_node("Softmax", ["rows"], ["shares"], axis=-1),
+            onnx.helper.make_node("MatMul", ["shares", "before"], ["logits"], name="mixing"),
+        ]
+    )
+    onnx.save_model(model, subject.graph)
+    file = tmp_path / str(TARGET.file)
+    for effort in (QUICK, THOROUGH):
+        static.make(subject, TARGET, effort, lambda: "over", lambda _: None)
+        graph = onnx.load(file).graph
+        makers = {name: node.op_type for node in graph.node for name in node.output}
+        [attention] = [node for node in graph.node if node.name == "attention"]
+        [mixing] = [node for node in graph.node if node.name == "mixing"]
+        read = {makers[name] for node in (attention, mixing) for name in node.input}
+        assert "DequantizeLinear" not in read
+        assert "DequantizeLinear" in makers.values()

@@ -2,22 +2,26 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from models.manifest import MODEL_FILE
+from models.runtimes.base import GraphRefused
 from tests.training.fake_work import silent_reporter
 from tests.training.optimizing.fake_subject import FakeSubject, subject_in
 from training.errors import ExportFailed
 from training.optimizing import search as searching
 from training.optimizing import timing
 from training.optimizing.budget import Budget
+from training.optimizing.judging import Known
 from training.optimizing.search import search
 from training.optimizing.static import QUICK, THOROUGH
 from training.optimizing.subject import Subject
-from training.optimizing.targets import Target, named
+from training.optimizing.targets import Target, get, named
+from training.optimizing.telling import Telling
 from training.optimizing.timing import Patience, Speed
 from training.optimizing.verdict import show
 
@@ -208,3 +212,28 @@ def test_no_figures_are_no_deltas(tmp_path: Path) -> None:
     assert verdict.variant is not None
     assert verdict.variant.accuracy_interval is None
     assert np.isfinite(verdict.variant.max_difference)
+
+
+def test_layers_are_given_back_until_every_runtime_of_the_file_is_within_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runtimes round in different places. One that cannot run the graph at all has no say in it."""
+    asked: list[str] = []
+
+    def judged(_: object, target: Target, *__: object) -> SimpleNamespace:
+        asked.append(target.name)
+        if target.runtime == "openvino" and len(asked) > 2:
+            raise GraphRefused("cannot be read")
+        return SimpleNamespace(objection="loses" if target.runtime == "openvino" else "")
+
+    monkeypatch.setattr(searching, "judge", judged)
+    subject = subject_in(tmp_path)
+    names = ("onnxruntime:int8-static", "openvino:int8-static")
+    shared = [get(name) for name in names]
+    tell = cast(Telling, SimpleNamespace(doing=lambda _: None))
+    trial = searching._Trial(
+        subject, shared[0], cast(Known, None), Budget(), QUICK, tell, shared
+    )  # fmt: skip
+    assert trial._objection() == "loses"
+    assert trial._objection() == ""
+    assert asked == [*names, *names]

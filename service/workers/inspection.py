@@ -12,7 +12,7 @@ from models.errors import RunTooLong, SlipwayError
 from models.runtimes.base import LoadTimeout
 from service.errors import WorkerLost
 from service.workers.child import Child
-from service.workers.pulse import LOAD_LANE
+from service.workers.pulse import LOAD_LANE, Doing
 
 LOOK_S = 0.5
 _MERCY_S = 2.0  # between asking a run to stop and killing its process
@@ -33,20 +33,21 @@ class Inspection:
         self._load_limit_s = load_timeout_s
         self._clock = clock
         self._seen: WeakKeyDictionary[Child, tuple[int, int]] = WeakKeyDictionary()
+        self._late: WeakKeyDictionary[Child, set[Doing]] = WeakKeyDictionary()
 
     def verdict(self, child: Child) -> SlipwayError | None:
         """Why this worker must be killed: the error of whatever it is busy with. None: it need not."""
         pulse = child.connection.pulse
         now = self._clock()
-        for doing in pulse.everything():
+        # Twice in a row: the clock of a machine that was suspended may jump over any limit, and whatever
+        # ran then ends as soon as it goes on.
+        late = {doing for doing in pulse.everything() if now - doing.began > self._limit_s(doing)}
+        for doing in late & self._late.get(child, set()):
             if doing.lane == LOAD_LANE:
-                if now - doing.began > self._load_limit_s:
-                    limit = f"{self._load_limit_s:g} s"
-                    return LoadTimeout(
-                        f"did not load within {limit} (--load-timeout-s allows more)"
-                    )
-            elif now - doing.began > self._run_limit_s:
-                return RunTooLong("the model ran for too long on this input; its worker was ended")
+                limit = f"{self._load_limit_s:g} s"
+                return LoadTimeout(f"did not load within {limit} (--load-timeout-s allows more)")
+            return RunTooLong("the model ran for too long on this input; its worker was ended")
+        self._late[child] = late
         beats = pulse.beats
         if beats == 0:
             is_late = now - child.started > _START_S
@@ -57,3 +58,6 @@ class Inspection:
         return (
             WorkerLost("the worker stood still; send it again") if looks > _SILENT_LOOKS else None
         )
+
+    def _limit_s(self, doing: Doing) -> float:
+        return self._load_limit_s if doing.lane == LOAD_LANE else self._run_limit_s

@@ -60,7 +60,9 @@ class Pulse:
     def begin(self, lane: int, handle: int, connection: int = 0, ident: int = 0) -> None:
         at = _FIRST + lane * _STRIDE
         self._is_busy[lane] = True
-        _RECORD.pack_into(self._map, at, handle, connection, ident, time.monotonic())
+        # The handle last: with the time of an earlier run beside it this one would look endless.
+        _RECORD.pack_into(self._map, at, 0, connection, ident, time.monotonic())
+        _HANDLE.pack_into(self._map, at, handle)
 
     def end(self, lane: int) -> None:
         """Without effect on a lane that is not in use."""

@@ -28,6 +28,7 @@ class Watchdog:
         self._terminate = terminate
         self._limit_s = limit_s
         self._clock = clock
+        self._late: set[Doing] = set()
         self._told: set[Doing] = set()
 
     def start(self) -> None:
@@ -42,9 +43,11 @@ class Watchdog:
             for doing in self._pulse.everything()
             if self._clock() - doing.began > self._limit_s
         }
-        for doing in late - self._told:
+        # In two looks: a suspended machine's clock may have jumped over the limit.
+        due = late & self._late
+        for doing in due - self._told:
             self._terminate(doing)
-        self._told = late
+        self._late, self._told = late, due
 
     def _watch(self) -> None:
         pause = threading.Event()

@@ -41,9 +41,11 @@ def child() -> Watched:
 
 
 def at(seconds: float, child: Watched, limit_s: float = 60.0, load_s: float = 90.0) -> object:
-    """The verdict so many seconds after what the child is doing began."""
+    """The second of two verdicts, so many seconds after what the child is doing began."""
     [began] = [doing.began for doing in child.pulse.everything()] or [0.0]
-    return Inspection(limit_s, load_s, lambda: began + seconds).verdict(child)
+    looking = Inspection(limit_s, load_s, lambda: began + seconds)
+    assert looking.verdict(child) is None
+    return looking.verdict(child)
 
 
 def test_a_run_is_ended_two_seconds_after_it_was_asked_to_stop(child: Watched) -> None:
@@ -63,6 +65,17 @@ def test_a_generation_step_is_watched_like_a_run(child: Watched) -> None:
     assert lane is not None
     child.pulse.begin(lane, handle=1)
     assert isinstance(at(62.1, child), RunTooLong)
+
+
+def test_a_clock_that_jumps_over_the_limit_condemns_nothing_that_then_ends(child: Watched) -> None:
+    """A machine that was suspended in the middle of a run: it ends as soon as the machine goes on."""
+    child.pulse.begin(BATCH_LANE, handle=1, ident=1)
+    [first] = child.pulse.everything()
+    looking = Inspection(60.0, 90.0, lambda: first.began + 3600.0)
+    assert looking.verdict(child) is None
+    child.pulse.end(BATCH_LANE)
+    child.pulse.begin(BATCH_LANE, handle=1, ident=2)
+    assert looking.verdict(child) is None
 
 
 def test_what_has_ended_is_not_held_against_it(child: Watched) -> None:

@@ -11,16 +11,28 @@ def test_what_runs_too_long_is_told_to_stop_once() -> None:
     pulse.begin(BATCH_LANE, handle=1, ident=7)
     pulse.begin(LOAD_LANE, handle=2)
     [batch, _] = pulse.everything()
-    for seconds in (4.9, 5.1, 6.0):
+    for seconds, expected in ((4.9, []), (5.1, []), (6.0, [batch]), (6.1, [batch]), (6.2, [batch])):
         now[0] = batch.began + seconds
         pulse.end(LOAD_LANE)
         watchdog.look()
-    assert told == [batch]
+        assert told == expected
     pulse.begin(BATCH_LANE, handle=1, ident=8)
     [later] = pulse.everything()
     now[0] = later.began + 5.1
     watchdog.look()
+    watchdog.look()
     assert told == [batch, later]
+
+
+def test_a_clock_that_jumps_over_the_limit_stops_nothing_that_then_ends() -> None:
+    pulse = Pulse.create()
+    now = [0.0]
+    watchdog = Watchdog(pulse, _nobody, limit_s=5.0, clock=lambda: now[0])
+    for ident in range(3):
+        pulse.begin(BATCH_LANE, handle=1, ident=ident)
+        [doing] = pulse.everything()
+        now[0] = doing.began + 3600.0
+        watchdog.look()
 
 
 def test_every_look_is_a_beat() -> None:

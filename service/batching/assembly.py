@@ -6,6 +6,7 @@ Letters: R rows of one ticket, B rows of the batch.
 
 import math
 from collections.abc import Sequence
+from itertools import starmap
 
 import numpy as np
 
@@ -26,9 +27,11 @@ class Assembly:
         manifest: Manifest,
         allowed_sizes: Sequence[int] = (),
         length_buckets: Sequence[int] = (),
+        length_step: int = 0,
     ) -> None:
         """Both ascend. `allowed_sizes`: a batch is filled up to the next of them; `length_buckets`: so is
-        every axis that may be padded, of a batch of one too."""
+        every axis that may be padded, of a batch of one too. `length_step`: or up to a multiple of it, but
+        never beyond what the model has answered before, since nobody knows how much it takes."""
         self.inputs = manifest.inputs
         self.outputs = manifest.outputs
         self.can_batch = all(s.batch_axis is not None for s in (*self.inputs, *self.outputs))
@@ -39,6 +42,8 @@ class Assembly:
             dict.fromkeys(str(a) for s in self.inputs for a in s.shape if a in s.pad_axes)
         )
         self._buckets = tuple(length_buckets) if self._padded and self.can_batch else ()
+        self._step = length_step if self._padded and self.can_batch and not self._buckets else 0
+        self._answered = [0] * len(self._axes)  # the longest so far
         self._is_simple = not self._padded and all(s.batch_axis == 0 for s in self.inputs)
         self._cuts_rows_only = not self._padded and all(s.batch_axis == 0 for s in self.outputs)
         self._names = tuple(spec.name for spec in self.inputs)
@@ -88,7 +93,7 @@ class Assembly:
                 elif position != spec.batch_axis:
                     fixed.append(size)
         ticket.key = tuple(fixed)
-        ticket.lengths = tuple(map(self._bucket, lengths.values()))
+        ticket.lengths = tuple(starmap(self._padded_length, enumerate(lengths.values())))
         ticket.work = float(ticket.rows * math.prod(ticket.lengths or fixed))
 
     def work(self, tickets: Sequence[Ticket]) -> float:
@@ -102,7 +107,7 @@ class Assembly:
         """Tickets of one key → one batch [B, …], filled up to an allowed size with copies of its last
         row, which are cut off again."""
         missing = self._missing(sum([ticket.rows for ticket in tickets])) if self._allowed else 0
-        if self._buckets:
+        if self._buckets or self._step:
             rows = [row for ticket in tickets for row in self._rows(ticket)]
             longest = map(max, zip(*(ticket.lengths for ticket in tickets), strict=True))
             least = dict(zip(self._axes, longest, strict=True))
@@ -128,7 +133,10 @@ class Assembly:
         if self.can_batch:
             for spec in self.outputs:
                 self._count(spec, outputs[spec.name], rows + missing)
-        if len(tickets) == 1 and not missing and not self._buckets:
+        if self._step:
+            longest = map(max, zip(*(ticket.lengths for ticket in tickets), strict=True))
+            self._answered = list(map(max, self._answered, longest))
+        if len(tickets) == 1 and not missing and not (self._buckets or self._step):
             return [self._single(outputs) if tickets[0].is_single else outputs]
         parts, start = [], 0
         for ticket in tickets:
@@ -141,7 +149,10 @@ class Assembly:
             start = end
         return parts
 
-    def _bucket(self, length: int) -> int:
+    def _padded_length(self, axis: int, length: int) -> int:
+        if self._step:
+            steps = -(-length // self._step) * self._step
+            return steps if steps <= self._answered[axis] else length
         return next((bucket for bucket in self._buckets if bucket >= length), length)
 
     def _missing(self, rows: int) -> int:

@@ -67,7 +67,9 @@ class Batcher:
         self._clock = clock or time.monotonic
         self._meters = meters
         self.limits = limits
-        self._assembly = Assembly(manifest, limits.allowed_batch_sizes, limits.length_buckets)
+        self._assembly = Assembly(
+            manifest, limits.allowed_batch_sizes, limits.length_buckets, limits.length_step
+        )
         self._most_rows = limits.max_batch_size if self._assembly.can_batch else 1
         rules = QueueRules(
             most_rows=self._most_rows,

@@ -26,6 +26,7 @@ class BatchLimits:
     preferred_batch_size: tuple[int, ...] = ()
     allowed_batch_sizes: tuple[int, ...] = ()
     length_buckets: tuple[int, ...] = ()
+    length_step: int = 0
     priority_levels: int = 0
     default_priority_level: int = 0
     queue_timeout_s: float | None = None
@@ -47,10 +48,12 @@ def limits_of(
     max_queue_wait_s: float = 0.075,
     latency_target_s: float = 0.0,
     full_batch_size: int = 0,
+    length_step: int = 0,
 ) -> BatchLimits:
     """From a manifest's hints. `max_queue_wait_s` and `latency_target_s` are the operator's.
     `full_batch_size`: of which some may always wait, where something else than the model's makers made the
-    batches smaller; 0: as many as make a batch."""
+    batches smaller; 0: as many as make a batch. `length_step`: lengths are padded up to multiples of it,
+    where the manifest names none to pad up to."""
     instances = min(batching.instance_group or workers, workers)
     policy = batching.default_queue_policy
     most = batching.max_batch_size
@@ -73,6 +76,7 @@ def limits_of(
         preferred_batch_size=_up_to(most, batching.preferred_batch_size),
         allowed_batch_sizes=allowed,
         length_buckets=tuple(sorted(set(batching.length_buckets))),
+        length_step=length_step,
         priority_levels=levels,
         # The middle: most requests name none, and others may be more or less urgent than those.
         default_priority_level=batching.default_priority_level or (levels and levels // 2 + 1),

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from models.bundle import Bundle, open_bundle
 from models.errors import BundleError
-from models.manifest import Batching, Manifest
-from models.runtimes.graph import Sizes
+from models.manifest import Batching
 from service.batching.batcher import BatchLimits, batcher_over, limits_of
 from service.lifecycle.bare import is_bare, open_bare
 from service.lifecycle.tasks import open_task_of
@@ -146,23 +145,14 @@ def tuned(batching: Batching, plan: TuningPlan | None) -> Batching:
 def batch_limits(model: ServedModel, settings: Settings, choice: Choice | None) -> BatchLimits:
     """What its batcher obeys when `choice` is what is run."""
     return limits_of(
-        in_steps(with_overrides(model.batching, settings, choice), model.manifest, choice),
+        with_overrides(model.batching, settings, choice),
         model.pool.size,
         max_queue_wait_s=settings.max_queue_wait_ms / 1e3,
         latency_target_s=settings.latency_target_s(model.key.name),
         # What is run is chosen behind the callers' backs: as many of them are let in as without it.
         full_batch_size=with_overrides(model.batching, settings).max_batch_size,
+        length_step=_LENGTH_STEP if choice is not None and choice.runtime == "openvino" else 0,
     )
-
-
-def in_steps(batching: Batching, manifest: Manifest, choice: Choice | None) -> Batching:
-    """With lengths to pad up to, where that pays, nobody said any, and it is known how long a text may be."""
-    longest = max(Sizes.of(manifest).longest.values(), default=0)
-    is_prepared = choice is not None and choice.runtime == "openvino"
-    if not (is_prepared and longest) or batching.length_buckets:
-        return batching
-    steps = (*range(_LENGTH_STEP, longest, _LENGTH_STEP), longest)
-    return batching.model_copy(update={"length_buckets": steps})
 
 
 def with_overrides(

@@ -163,6 +163,44 @@ def test_buckets_go_together_with_allowed_sizes() -> None:
     assert assembly.stack(batch)["x"].shape == (4, 8)
 
 
+def echo_manifest() -> Manifest:
+    return manifest_of(
+        inputs=(TensorSpec(name="x", dtype=DataType.FLOAT, shape=("b", "n"), pad_axes=("n",)),),
+        outputs=(TensorSpec(name="y", dtype=DataType.FLOAT, shape=("b", "n")),),
+    )
+
+
+def test_steps_reach_as_far_as_the_model_has_answered() -> None:
+    """It may have no position for more, and nobody said how many it has."""
+    assembly = Assembly(echo_manifest(), length_step=4)
+
+    def ran(length: int) -> int:
+        sent = {"x": np.full((1, length), length, np.float32)}
+        batch = tickets(assembly, sent)
+        stacked = assembly.stack(batch)["x"]
+        [answer] = assembly.split({"y": stacked}, batch)
+        assert answer["y"].tolist() == sent["x"].tolist()
+        return int(stacked.shape[1])
+
+    assert [ran(length) for length in (5, 5, 3, 9, 5, 6, 8, 10, 12, 9)] == [
+        5, 5, 4, 9, 8, 8, 8, 10, 12, 12,
+    ]  # fmt: skip
+
+
+def test_a_length_that_failed_is_not_padded_up_to() -> None:
+    assembly = Assembly(echo_manifest(), length_step=4)
+    batch = tickets(assembly, {"x": np.ones((1, 8), np.float32)})
+    assembly.stack(batch)  # and then the run fails: nothing is split
+    [ticket] = tickets(assembly, {"x": np.ones((1, 7), np.float32)})
+    assert ticket.lengths == (7,)
+
+
+def test_lengths_that_were_named_win_over_steps() -> None:
+    assembly = Assembly(echo_manifest(), length_buckets=(10,), length_step=4)
+    [ticket] = tickets(assembly, {"x": np.ones((1, 3), np.float32)})
+    assert ticket.lengths == (10,)
+
+
 def test_a_model_without_axes_to_pad_knows_no_buckets() -> None:
     assembly = Assembly(vector(2), length_buckets=(8,))
     batch = tickets(assembly, numbers(1))

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from models.blocks import TextPreprocessing
 from models.bundle import Bundle
-from models.datatypes import DataType
-from models.manifest import Batching, Manifest, TensorSpec
+from models.manifest import Batching
 from models.runtimes.base import GraphRefused
 from models.runtimes.hardware import fingerprint
-from service.lifecycle.loading import Loading, batch_limits, in_steps, with_overrides
+from service.lifecycle.loading import Loading, batch_limits, with_overrides
 from service.observability.metrics import Metrics
 from service.selection.choice import Choice, choice_of, reference
 from service.settings import Settings
@@ -114,43 +112,18 @@ async def test_one_that_was_asked_for_by_name_is_refused_instead(tuned_bundle: B
 
 # -- what follows from the choice ------------------------------------------------------------------
 
-OPENVINO = Choice(runtime="openvino", precision="bf16", compute="bf16")
 
-
-def text_manifest(max_tokens: int = 40) -> Manifest:
-    sentence = TensorSpec(
-        name="ids", dtype=DataType.INT64, shape=("batch", "tokens"), pad_axes=("tokens",)
-    )
-    vector = TensorSpec(name="y", dtype=DataType.FLOAT, shape=("batch", 4))
-    return Manifest.model_construct(
-        inputs=(sentence,),
-        outputs=(vector,),
-        preprocessing=TextPreprocessing.model_construct(max_tokens=max_tokens),
-        batching=Batching(max_batch_size=8),
-    )
-
-
-def test_texts_are_padded_to_steps_where_every_length_is_prepared_anew() -> None:
-    manifest = text_manifest(40)
-    assert in_steps(manifest.batching, manifest, OPENVINO).length_buckets == (16, 32, 40)
-    for choice in (None, Choice()):
-        assert in_steps(manifest.batching, manifest, choice).length_buckets == ()
-
-
-def test_no_text_is_padded_beyond_what_the_model_reads() -> None:
-    """It may have no position for more."""
-    manifest = text_manifest(10)
-    assert in_steps(manifest.batching, manifest, OPENVINO).length_buckets == (10,)
-
-
-def test_lengths_that_somebody_said_stay() -> None:
-    said = Batching(length_buckets=(20,))
-    assert in_steps(said, text_manifest(), OPENVINO) is said
-
-
-def test_a_model_of_unknown_lengths_is_left_alone(tuned_bundle: Bundle) -> None:
-    plain = tuned_bundle.manifest
-    assert in_steps(plain.batching, plain, OPENVINO) is plain.batching
+@in_loop
+async def test_lengths_are_padded_to_steps_where_every_one_is_prepared_anew(
+    tuned_bundle: Bundle,
+) -> None:
+    model = Loading(Settings(), ChoosyPool(), Metrics({})).new_model(tuned_bundle)  # type: ignore[arg-type]
+    steps = {
+        runtime: batch_limits(model, Settings(), Choice(runtime=runtime)).length_step
+        for runtime in ("onnxruntime", "openvino")
+    }
+    assert steps == {"onnxruntime": 0, "openvino": 16}
+    assert batch_limits(model, Settings(), None).length_step == 0
 
 
 @in_loop

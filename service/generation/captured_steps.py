@@ -62,9 +62,7 @@ class CapturedSteps:
             return False
         try:
             self._replay(ids, lengths, logits)
-        except (
-            Exception
-        ):  # CUDA captures for a whole process: a model that is just opened may spoil it
+        except Exception:  # CUDA captures for a whole process: opening a model may spoil it
             self._failures += 1
             self._steps.clear()
             _log.warning(

@@ -5,7 +5,6 @@ is tried beside it. So a trial measures what a server will do that finds this pl
 """
 
 import contextlib
-import ctypes
 import os
 import re
 import signal
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ from service.bench.target import Target
 from service.selection.choice import REFERENCE_RUNTIME
 from service.tuning.plan import TuningPlan, plan_file
 
-_PR_SET_PDEATHSIG = 1
 _END_S = 15.0
 _LOOK_S = 0.01
 _START_S = 120.0
@@ -70,7 +68,6 @@ def trial_server(bundle: Bundle, plan: TuningPlan, provider: str) -> Iterator[Tr
             stderr=errors,
             env=_environment(os.environ),
             start_new_session=True,
-            preexec_fn=_ends_with_us(),
         ) as process:
             try:
                 url = _wait(process, errors)
@@ -99,15 +96,6 @@ def _lay_out(repository: Path, bundle: Bundle, plan: TuningPlan) -> None:
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
     """Without settings meant for other servers: the plan and the flags say everything."""
     return {name: value for name, value in given.items() if not name.startswith("SLIPWAY_")}
-
-
-def _ends_with_us() -> Callable[[], object]:
-    """For the child, before it becomes the server: SIGTERM should this process die without a word (prctl(2),
-    PR_SET_PDEATHSIG). Nothing elsewhere than on Linux."""
-    if sys.platform != "linux":
-        return lambda: None
-    libc = ctypes.CDLL(None)  # found now: after a fork little may be done
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> str:

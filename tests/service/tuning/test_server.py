@@ -19,7 +19,6 @@ from service.tuning.server import (
     proportional_bytes,
     trial_server,
 )
-from tests.service import graphs
 from tests.service.bundles import digits_bundle
 from tests.service.tuning.test_plan import plan_of
 
@@ -141,40 +140,6 @@ def test_an_interruption_ends_it_too(bundle: Bundle, monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     wait_until_gone(pids[0])
-
-
-def test_it_ends_even_when_its_tuner_is_killed(tmp_path: Path) -> None:
-    """SIGKILL runs no clean-up."""
-    bundle = graphs.doubler().publish(tmp_path / "repository", "m", tmp_path)
-    script = tmp_path / "tuner.py"
-    script.write_text(
-        textwrap.dedent(
-            """
-            import sys
-            from pathlib import Path
-            from models.bundle import open_bundle
-            from service.tuning import server
-            from tests.service.tuning.test_plan import plan_of
-
-            bundle = open_bundle(Path(sys.argv[1]))
-            with server.trial_server(bundle, plan_of(bundle), "cpu") as running:
-                print(running.pid, flush=True)
-                sys.stdin.read()
-            """
-        )
-    )
-    tuner = subprocess.Popen(
-        [sys.executable, str(script), str(bundle.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-    )
-    with tuner:
-        assert tuner.stdout is not None
-        server = int(tuner.stdout.readline())
-        assert is_alive(server)
-        tuner.kill()
-    wait_until_gone(server)
 
 
 def test_one_that_never_answers_is_given_up(

@@ -42,14 +42,9 @@ class Ways:
         ]
         plain, captured = (median(column) for column in zip(*rates, strict=True))
         gain = median(after / before for before, after in rates)
-        return judged(
-            f"{self.name}: {rows} at once, captured ÷ plain",
-            gain >= _LEAST_GAIN,
-            figure=gain,
-            unit="×",
-            target=f"≥ {_LEAST_GAIN:g} ×",
-            detail=f"{captured:,.0f} and {plain:,.0f} tokens/s",
-        )
+        what = f"{self.name}: {rows} at once, captured ÷ plain"
+        detail = f"{captured:,.0f} and {plain:,.0f} tokens/s"
+        return at_least(what, gain, _LEAST_GAIN, "×", detail)
 
 
 def captured(bundle: Bundle, provider: Provider, device: int) -> Iterator[Result]:
